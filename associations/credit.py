@@ -157,14 +157,18 @@ def units(
     day: date,
     companies: Collection[int] | None = None,
     *,
+    customers: Collection[int] | None = None,
     periods: bool = False,
     supposed: Supposed | None = None,
 ) -> Units:
     """Return who is credited for what: at the end of a UTC day, or with the periods that had begun by then.
 
     `companies` are the keys of organisations: global accounts, and locations without one. None means all. With
-    `supposed`, the result is right for its company alone.
+    `customers`, only the units of these are returned: those of some companies. With `supposed`, the result is right
+    for its company alone.
     """
+    if customers is not None and companies is None:
+        raise ValueError("The units of customers are those that some companies have.")
     kinds = credit.kinds_on(day)
     by_workload = AssociationKind.CPOR in kinds
     if by_workload and not only.workload:
@@ -178,6 +182,7 @@ def units(
         "credit_ranks": [kind.value for kind in kinds],
         "credit_programs": list(credit.programs),
         "credit_companies": list(companies or ()),
+        "credit_customers": list(customers or ()),
         "credit_workloads": list(only.workload),
         "credit_products": list(only.product),
         "credit_trial": only.trial,
@@ -196,8 +201,9 @@ def units(
             "supposed_detached": list(supposed.detached),
         }
     table = "associations_association" if supposed is None else f"({_SUPPOSED})"
-    shape = _Shape(credit, kinds, only, by_workload, periods, is_ranked, companies is not None, table)
-    return Units(shape.sql(), given, by_workload, periods, companies is not None)
+    is_for_some, of_customers = companies is not None, customers is not None
+    shape = _Shape(credit, kinds, only, by_workload, periods, is_ranked, is_for_some, of_customers, table)
+    return Units(shape.sql(), given, by_workload, periods, is_for_some)
 
 
 # For counting, a row of a file was recorded on the day it began: the file tells of a record kept elsewhere. A claim
@@ -209,6 +215,12 @@ _RECORDED_AT = """
 _HELD_AT_END = "one.began_at < %(credit_end)s AND (one.ended_at IS NULL OR one.ended_at >= %(credit_end)s)"
 # A tenant's association is for a subscription while it is this tenant's.
 _HERE = "tstzrange(subscription.came_at, subscription.left_at)"
+# An association with a subscription that has moved since may name the tenant of before.
+_SUBSCRIPTIONS = "ARRAY(SELECT id FROM directory_subscription WHERE customer_id = ANY(%(credit_customers)s))"
+_WHOSE_SUBSCRIPTIONS = f"""ARRAY(
+    SELECT customer_id FROM associations_association WHERE subscription_id = ANY({_SUBSCRIPTIONS})
+    UNION SELECT unnest(%(credit_customers)s::bigint[])
+)"""
 
 
 @dataclass(frozen=True)
@@ -222,6 +234,7 @@ class _Shape:
     periods: bool
     is_ranked: bool
     is_for_some: bool
+    of_customers: bool
     associations: str
 
     def sql(self) -> str:
@@ -285,6 +298,9 @@ class _Shape:
         if self.is_ranked:
             columns += ["one.id AS association_id", "one.kind", "one.began_at", "companies.mpn_id"]
         conditions = [of, "one.undone_at IS NULL"]
+        if self.of_customers:
+            theirs = "one.customer_id = ANY(%(credit_customers)s)"
+            conditions.append(theirs if is_of_tenant else f"one.subscription_id = ANY({_SUBSCRIPTIONS})")
         recorded = _RECORDED_AT if self.credit.retroactive is Retroactive.FROM_ATTACH else "one.began_at"
         here = "true"
         if self.periods:
@@ -311,6 +327,8 @@ class _Shape:
 
     def _their_customers(self) -> str:
         of_theirs = ["of_theirs.partner_id = theirs.partner_id", "of_theirs.undone_at IS NULL"]
+        if self.of_customers:
+            of_theirs.append(f"of_theirs.customer_id = ANY({_WHOSE_SUBSCRIPTIONS})")
         return f"""
             SELECT DISTINCT of_theirs.customer_id FROM companies AS theirs
             {self._rows(self.associations, "of_theirs", of_theirs)}

@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
-from competencies.contributions import Asked, kept, used_of
+from competencies.contributions import kept, used_of
 from competencies.events import CompetencyEvent, LevelAtRisk, LevelChanged, change_of
 from competencies.facts import EVER
 from competencies.judged import judged
 from competencies.measures.asking import asked_once
-from competencies.models import Attainment, Recompute, Round
+from competencies.measures.kept import MOST_CHANGED, Kept, large_of
+from competencies.models import Attainment, KeptPart, Recompute, Round
 from competencies.programs import computed_on, fingerprint, programs
 from competencies.results import QUALIFIED, differs
-from competencies.taking import Batch, days_stored, locked
+from competencies.taking import CONCERNED, Batch, days_stored, locked, much_waits
 from por.accounts.models import SYSTEM
 from por.history.actions import recording as history
 from por.history.models import Event
@@ -91,7 +92,7 @@ def recompute_company(event: Event) -> None:
     company = history.organisation_of(event.chain)
     assert company is not None
     since = min(event.at.astimezone(UTC).date(), *_days_in(event.changes))
-    Recompute.objects.create(company_id=company, since=since, priority=priority_of(event.actor_id))
+    Recompute.objects.create(company_id=company, since=since, customers=[], priority=priority_of(event.actor_id))
     wake.after_commit()
 
 
@@ -127,15 +128,16 @@ def _days_in(value: Any) -> Iterator[date]:
 def _queue_for(changes: Sequence[Change]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            INSERT INTO competencies_recompute (company_id, since, priority)
-            SELECT coalesce(partner.parent_id, partner.id), min(change.since), min(change.priority)
+            f"""
+            INSERT INTO competencies_recompute (company_id, since, priority, customers)
+            SELECT coalesce(partner.parent_id, partner.id), min(change.since), min(change.priority),
+                CASE WHEN count(DISTINCT of.customer_id) <= %s THEN array_agg(DISTINCT of.customer_id) END
             FROM unnest(%s::bigint[], %s::date[], %s::int[]) AS change (customer_id, since, priority)
             JOIN associations_association AS one USING (customer_id)
-            JOIN accounts_organisation AS partner ON partner.id = one.partner_id
+            {CONCERNED}
             GROUP BY 1 ORDER BY 1
             """,
-            [list(column) for column in zip(*changes, strict=True)],
+            [MOST_CHANGED, *(list(column) for column in zip(*changes, strict=True))],
         )
         if cursor.rowcount:
             wake.after_commit()
@@ -273,6 +275,7 @@ class Recomputations(Queue[Batch]):
             return
         logger.exception("The competencies of company %s could not be computed.", *turns)
         _put_off(row.keys, error)
+        KeptPart.objects.filter(company__in=turns).delete()  # nobody has read again what has changed
         for turn in row.turns:
             if turn.round is not None and turn.attempts + 1 == MAX_ATTEMPTS:
                 self.counts[turn.round].update(failed=1)
@@ -330,24 +333,35 @@ def compute(batch: Batch, today: date | None = None) -> Computed:
     for company, day in days:
         companies[day].add(company)
     for turn in batch.turns:
-        if turn.until is None or turn.until == turn.since:
+        if turn.is_of_today:
             companies[turn.until or today].add(turn.company)
     now = companies.get(today, set())
     before = _levels(today, now)
     stored: Counter[int] = Counter()
-    for day in sorted(companies):
+    for day in sorted(companies.keys() - {today}):
         stored.update(_compute_day(day, companies[day]))
+    large = large_of(now)
+    for company in sorted(large):
+        keeper = Kept(company, batch.changed(company))
+        stored.update(_compute_day(today, {company}, keeper))
+        keeper.forget_what_was_not_asked()
+    if now - large:
+        KeptPart.objects.filter(company__in=now - large).delete()
+        stored.update(_compute_day(today, now - large))
     _record_changes(before, _levels(today, now & stored.keys()))
     return Computed(stored, left)
 
 
-def _compute_day(day: date, companies: Collection[int]) -> Counter[int]:
-    """Compute the companies for a day, in all programmes of that day; return how many results differ, by company."""
+def _compute_day(day: date, companies: Collection[int], keeper: Kept | None = None) -> Counter[int]:
+    """Compute the companies for a day, in all programmes of that day; return how many results differ, by company.
+
+    With a keeper, it is of one company.
+    """
+    newest = Attainment.objects.filter(company__in=companies).newest(day)
     before = {
-        (one.company_id, one.program): one.result
-        for one in Attainment.objects.filter(company__in=companies).newest(day)
+        (company, program): result for company, program, result in newest.values_list("company", "program", "result")
     }
-    with asked_once():
+    with asked_once(keeper=lambda: keeper):
         differing = [
             (
                 program,
@@ -359,23 +373,22 @@ def _compute_day(day: date, companies: Collection[int]) -> Counter[int]:
             )
             for program in computed_on(day)
         ]
-    stored = Counter(company for _program, results in differing for company in results)
-    used = used_of(stored) if stored else {}
-    asked: Asked = {}
-    new = []
-    for program, results in differing:
-        evidence = kept(program, day, results, used, asked) if results else {}
-        new += [
-            Attainment(
-                company_id=company,
-                program=program.id,
-                day=day,
-                level=result["level"],
-                result=result,
-                evidence=evidence[company],
-            )
-            for company, result in results.items()
-        ]
+        stored = Counter(company for _program, results in differing for company in results)
+        used = used_of(stored) if stored else {}
+        new = []
+        for program, results in differing:
+            evidence = kept(program, day, results, used) if results else {}
+            new += [
+                Attainment(
+                    company_id=company,
+                    program=program.id,
+                    day=day,
+                    level=result["level"],
+                    result=result,
+                    evidence=evidence[company],
+                )
+                for company, result in results.items()
+            ]
     Attainment.objects.bulk_create(new, batch_size=1000)
     return stored
 
@@ -450,8 +463,8 @@ def run() -> int:
     """Compute companies that wait, for a moment; return how many results were stored."""
     waiting = Recomputations()
     waiting.run()
-    if time.monotonic() >= waiting.until:
-        wake.now()  # there may be more
+    if time.monotonic() >= waiting.until or much_waits():
+        wake.now()  # there may be more, now or soon
     return waiting.done
 
 

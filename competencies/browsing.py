@@ -119,7 +119,13 @@ def page_of(program: Program, version: Version, day: date) -> VersionPage:
         str(PRECISIONS[version.precision]),
         source_texts(version.sources),
         requirements(version),
-        [*_credit(version, day), *_counting(version), *_choosing(program, version), *_people(version, day)],
+        [
+            *_notes(version),
+            *_credit(version, day),
+            *_counting(version),
+            *_choosing(program, version),
+            *_people(version, day),
+        ],
         lines(version, day),
     )
 
@@ -156,6 +162,14 @@ def _in_words(page: VersionPage) -> dict[str, str]:
 
 
 # --- How it is counted ----------------------------------------------------------------------------------------------
+
+
+def _notes(version: Version) -> Iterator[Shared]:
+    """Yield the notes of a version and of its metrics. `rule_texts.py` has them for translation."""
+    notes = [_(version.note)] if version.note else []
+    notes += [of_metric(name, _(metric.note)) for name, metric in version.metrics.items() if metric.note]
+    if notes:
+        yield Shared(_("Note"), notes)
 
 
 def _credit(version: Version, day: date) -> Iterator[Shared]:

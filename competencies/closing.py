@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -26,7 +26,7 @@ from associations.record.access import all_visible_to
 from associations.record.models import start_of
 from associations.record.rules import AssociationKind
 from competencies.facts import Question, facts_of, questions
-from competencies.measures.asking import Suppose, evidence
+from competencies.measures.asking import Ask, Suppose, contributions
 from competencies.measures.named import MEASURES
 from competencies.results import Amount, Reason, Result
 from por.accounts.models import Actor, Organisation
@@ -236,10 +236,11 @@ class _Trial:
             return found
         at = min(start_of(self.day), timezone.now())
         suppose = Suppose(self.day, Supposed(self.company, at, tuple(one.pk for one in tried)))
-        customers = {one.customer_id for one in tried}
+        customers = tuple(sorted({one.customer_id for one in tried}))
         asked = list(self._questions(None))
         for one, supposed in zip(asked, self._questions(suppose), strict=True):
-            now, then = self._by_customer(one, customers), self._by_customer(supposed, customers)
+            now = self._by_customer(one.measure, one.ask)
+            then = self._by_customer(one.measure, replace(supposed.ask, customers=customers))
             for customer in customers:
                 if amount := then.get(customer, Decimal(0)) - now.get(customer, Decimal(0)):
                     found[customer][one.fact] = amount
@@ -253,13 +254,10 @@ class _Trial:
             if one.metric in self.metrics and one.measure != Measure.PEOPLE and AssociationKind.DPOR in kinds:
                 yield one
 
-    def _by_customer(self, question: Question, customers: set[int]) -> dict[int, Decimal]:
-        amounts: dict[int, Decimal] = defaultdict(Decimal)
-        for part in evidence(MEASURES[question.measure], question.ask).get(self.company, []):
-            if part.customer in customers:
-                assert part.customer is not None
-                amounts[part.customer] += part.amount
-        return amounts
+    def _by_customer(self, measure: str, ask: Ask) -> dict[int, Decimal]:
+        """Return what each customer adds to the figure of the company."""
+        rows = contributions(MEASURES[measure], ask)
+        return {customer: amount for company, customer, amount in rows if company == self.company}
 
     # --- Figures ----------------------------------------------------------------------------------------------------
 

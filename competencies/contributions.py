@@ -18,15 +18,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, F
-from django.db.models.functions import Coalesce
-
 from associations.record.models import Association
 from competencies.facts import questions
-from competencies.measures.asking import Ask, contributions
+from competencies.measures.asking import contributions
 from competencies.measures.named import MEASURES
 from competencies.results import track_of_figures
 from por.directory.models import Customer, Partner
+from por.directory.queries import partners_of
 from por.programs.rules import Program, Version
 
 #: How many customers of a metric are kept: about two kilobytes for each metric at most.
@@ -36,8 +34,6 @@ MOST_USED = 100
 
 #: What each customer adds, by its key, for each metric of a company.
 Amounts = Mapping[str, Mapping[int, Decimal]]
-#: What was asked, and the rows of company, customer and amount.
-Asked = dict[tuple[str, Ask], list[tuple[int, int, Decimal]]]
 
 
 def contributions_of(
@@ -46,23 +42,17 @@ def contributions_of(
     day: date,
     companies: Collection[int],
     tracks: Mapping[int, str | None],
-    asked: Asked | None = None,
 ) -> dict[int, Amounts]:
     """Return what each customer adds to the metrics of companies that have a track or none, by the rules of it.
 
-    Where a metric is measured for each kind of association, a customer counts with the kind that gives it most. What
-    was asked for the same companies before is in `asked`, and what is asked now is added.
+    Where a metric is measured for each kind of association, a customer counts with the kind that gives it most.
     """
-    asked = {} if asked is None else asked
     wanted = {"", *tracks.values()}
     found: dict[int, dict[str, dict[int, Decimal]]] = defaultdict(lambda: defaultdict(dict))
     for question in questions(program, version, day, tuple(sorted(companies))):
         if question.track not in wanted:
             continue
-        key = question.measure, question.ask
-        if key not in asked:
-            asked[key] = list(contributions(MEASURES[question.measure], question.ask))
-        for company, customer, amount in asked[key]:
+        for company, customer, amount in contributions(MEASURES[question.measure], question.ask):
             if company in tracks and question.track in ("", tracks[company]):
                 known = found[company][question.metric]
                 known[customer] = max(amount, known.get(customer, amount))
@@ -70,16 +60,16 @@ def contributions_of(
 
 
 def kept(
-    program: Program, day: date, results: Mapping[int, Mapping[str, Any]], used: Mapping[int, Any], asked: Asked
+    program: Program, day: date, results: Mapping[int, Mapping[str, Any]], used: Mapping[int, Any]
 ) -> dict[int, dict[str, Any]]:
     """Return the evidence that is kept with the results of companies.
 
-    It is asked for all companies in `used`, so that programmes with the same measures ask once.
+    It is asked for all companies in `used`, so that within `asked_once` programmes with the same measures ask once.
     """
     version = program.on(day)
     assert version is not None
     tracks = {company: track_of_figures(one["track"], one["why"]) for company, one in results.items()}
-    found = contributions_of(program, version, day, used.keys(), tracks, asked)
+    found = contributions_of(program, version, day, used.keys(), tracks)
     return {
         company: {
             "metrics": {metric: _kept(amounts) for metric, amounts in found.get(company, {}).items()},
@@ -107,13 +97,11 @@ def used_of(companies: Collection[int]) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {
         company: {"market": "", "locations": [], "own_tenants": [], "trials": 0} for company in companies
     }
-    of_company = Partner.objects.annotate(company=Coalesce(F("organisation__parent"), F("pk"))).filter(
-        company__in=companies
-    )
+    company_of = partners_of(companies)
+    partners = Partner.objects.filter(pk__in=company_of).order_by("pk")
     tenants: dict[Any, int] = {}
-    for pk, company, market, tenant in of_company.order_by("pk").values_list(
-        "pk", "company", "market", "own_tenant_id"
-    ):
+    for pk, market, tenant in partners.values_list("pk", "market", "own_tenant_id"):
+        company = company_of[pk]
         used = found[company]
         if pk == company:
             used["market"] = market
@@ -125,13 +113,10 @@ def used_of(companies: Collection[int]) -> dict[int, dict[str, Any]]:
         own = found[tenants[tenant]]["own_tenants"]
         if len(own) < MOST_USED:
             own.append(pk)
-    trials = (
-        Association.objects.not_undone()
-        .annotate(company=Coalesce(F("partner__organisation__parent"), F("partner")))
-        .filter(company__in=companies, subscription__is_trial=True)
-        .values_list("company")
-        .annotate(Count("subscription", distinct=True))
-    )
-    for company, count in trials:
-        found[company]["trials"] = count
+    trials = Association.objects.not_undone().filter(partner__in=company_of, subscription__is_trial=True)
+    each: dict[int, set[Any]] = defaultdict(set)
+    for partner, subscription in trials.values_list("partner", "subscription"):
+        each[company_of[partner]].add(subscription)
+    for company, subscriptions in each.items():
+        found[company]["trials"] = len(subscriptions)
     return found

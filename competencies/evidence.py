@@ -63,11 +63,11 @@ def evidence_known(
 
     The reader sees the customers of today's lists, also former ones. All others are counted.
     """
-    row = stored_on(company, day, known_at).filter(program=result.program.id).first()
-    kept = row.evidence if row is not None else None
+    stored = stored_on(company, day, known_at).filter(program=result.program.id)
+    kept = stored.values_list("evidence__metrics", flat=True).first()
     amounts = {
         metric: _Amounts({customer: Decimal(amount) for customer, amount in one["customers"]}, one["rest"][0])
-        for metric, one in (kept or {"metrics": {}})["metrics"].items()
+        for metric, one in (kept or {}).items()
     }
     return _visible(actor, result, amounts)
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from competencies.closing import MOST, Closing, Gap, Gaps, Together
-from competencies.measures.asking import Caveat
+from competencies.measures.figures import Caveat
 from competencies.months import Basis, DaysOf, Leaving, Month, MonthsOf
 from competencies.results import Amount
 from competencies.tracks import Tracks

@@ -13,19 +13,9 @@ from typing import NamedTuple, Protocol
 
 from associations.credit import Credit, KindsSince, Only
 from associations.record.rules import AssociationKind
-from competencies.measures.asking import (
-    Ask,
-    Figure,
-    Measured,
-    Size,
-    Suppose,
-    Window,
-    ask_together,
-    asked_once,
-    measured,
-    once,
-)
+from competencies.measures.asking import Ask, Size, Suppose, Window, ask_together, asked_once, measured, once
 from competencies.measures.asking import Measure as MeasureOf
+from competencies.measures.figures import Figure, Measured
 from competencies.measures.named import MEASURES
 from competencies.measures.tenants import tenants
 from por.directory.models import Partner

@@ -16,7 +16,8 @@ from itertools import pairwise
 from operator import or_
 
 from competencies.facts import Figures, choices_of, days_that_differ, facts_from, facts_of, questions
-from competencies.measures.asking import Ask, Caveat, Dated, Figure, Suppose, dated, measured
+from competencies.measures.asking import Ask, Suppose, dated, measured
+from competencies.measures.figures import Caveat, Dated, Figure
 from competencies.measures.named import MEASURES
 from por.programs.calendars import leaves_on, month_end, months_between, months_later
 from por.programs.facts import Facts

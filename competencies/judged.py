@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
-from django.db.models import F
-from django.db.models.functions import Coalesce
-
 from competencies.facts import attain
 from competencies.forecast import Forecast
 from competencies.measures.asking import Suppose, asked_once, once
 from competencies.models import Holding, Override
 from competencies.programs import life_cycle_on
 from competencies.results import QUALIFIED, Ahead, stored
+from por.directory.queries import partners_of
 from por.programs.judging import NO_LEVEL, Outcome
 from por.programs.lifecycle import LifeCycle, Stage, StageName, Standing, stage
 from por.programs.rules import Family, Program
@@ -116,16 +114,11 @@ def _held(program: Program, day: date, companies: tuple[int, ...]) -> _Held:
 
 def _paid_by(day: date, companies: tuple[int, ...]) -> tuple[dict[str, dict[int, _Paid]], bool]:
     """Return the newest paid holdings by programme and company; whether any file ever named a holding."""
-    paid = (
-        Holding.objects.filter(fee_paid_on__lte=day)
-        .annotate(company=Coalesce(F("partner__organisation__parent"), F("partner")))
-        .filter(company__in=companies)
-        .order_by("anniversary_on")
-        .values_list("program", "company", "level", "anniversary_on")
-    )
+    company_of = partners_of(companies)
+    paid = Holding.objects.filter(partner__in=company_of, fee_paid_on__lte=day).order_by("anniversary_on")
     found: dict[str, dict[int, _Paid]] = {}
-    for program, company, level, anniversary in paid:
-        found.setdefault(program, {})[company] = _Paid(level, anniversary)
+    for program, partner, level, anniversary in paid.values_list("program", "partner", "level", "anniversary_on"):
+        found.setdefault(program, {})[company_of[partner]] = _Paid(level, anniversary)
     return found, bool(found) or Holding.objects.exists()
 
 

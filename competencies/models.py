@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -211,7 +212,7 @@ class Round(models.Model):
 
     reason = models.CharField(max_length=10, choices=Reason.choices)
     since = models.DateField(null=True)  # the first stored day that is computed again; None if all are
-    rules = models.CharField(max_length=64)  # the fingerprint of the rules that were in the files when it began
+    rules = models.CharField(max_length=64)  # the fingerprint of the rules and of their code when it began
     companies = models.PositiveIntegerField()
     done = models.PositiveIntegerField(default=0, db_default=0)
     changed = models.PositiveIntegerField(default=0, db_default=0)
@@ -243,12 +244,14 @@ class Recompute(models.Model):
     Whatever concerns the company inserts a row, so that no transaction waits for another. A worker takes the rows of a
     company, computes once and deletes them in the same transaction. Rows with a smaller `priority` go first. A row with
     many days is done in parts, the newest days first: it stays with `until`, the newest day that is not done yet. Where
-    `until` is `since`, that one day is computed, whether something is stored about it or not.
+    `until` is `since`, that one day is computed, whether something is stored about it or not. `customers` are those of
+    which something has changed; None if that is not known.
     """
 
     company = models.ForeignKey(Organisation, models.PROTECT, related_name="+", db_index=False)
     since = models.DateField()
     until = models.DateField(null=True)
+    customers = ArrayField(models.BigIntegerField(), null=True)
     round = models.ForeignKey(Round, models.PROTECT, null=True, related_name="+", db_index=False)
     has_changed = models.BooleanField(default=False, db_default=False)  # a part that is done had another result
     priority = models.PositiveSmallIntegerField(default=0, db_default=0)
@@ -266,3 +269,28 @@ class Recompute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.company} since {self.since}"
+
+
+class KeptPart(models.Model):
+    """What a customer adds to the answer to a question about a company, see competencies/measures/kept.py.
+
+    A row without a customer says that the question is answered, and with which caveat where no row has a customer. The
+    table is unlogged: after a crash of the database it is empty, and all is read again.
+    """
+
+    company = models.ForeignKey(Organisation, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
+    question = models.BigIntegerField()
+    customer = models.ForeignKey(
+        Organisation, models.DO_NOTHING, related_name="+", null=True, db_constraint=False, db_index=False
+    )
+    counts_once = models.TextField(null=True)  # noqa: DJ001  # what several customers may have; "" adds nothing
+    month = models.DateField(null=True)
+    amount = models.DecimalField(max_digits=60, decimal_places=18)  # in the database, as many digits as it has
+    caveat = models.SmallIntegerField()
+
+    class Meta:
+        verbose_name = _("kept part of a figure")
+        indexes = [models.Index(fields=["company", "question", "customer"], name="kept_parts_of_a_company")]
+
+    def __str__(self) -> str:
+        return f"{self.amount} of {self.customer_id} for {self.company_id}"

@@ -21,20 +21,11 @@ from associations.record.models import start_of
 from associations.record.policies import months_before
 from associations.record.rules import AssociationKind
 from competencies.facts import Question, asked_for, questions
-from competencies.measures.asking import (
-    Ask,
-    Caveat,
-    Figure,
-    Part,
-    Window,
-    ask_together,
-    dated,
-    evidence,
-    last_instant,
-    measured,
-)
+from competencies.measures.asking import Ask, Part, Window, ask_together, dated, evidence, last_instant, measured
 from competencies.measures.asking import Measure as MeasureOf
+from competencies.measures.figures import Caveat, Figure
 from competencies.measures.named import MEASURES
+from competencies.unreported import NOT_REPORTED
 from por.accounts.models import Actor, Organisation
 from por.directory.models import Customer
 from por.programs.calendars import leaves_on, month_end, months_between, months_later
@@ -72,8 +63,6 @@ OF_DAYS = {
 #: How many customers of each metric are named with the day on which they leave.
 MOST = 50
 YEAR = 12
-#: What says that a month is not reported.
-_NOT_REPORTED = Caveat.MONTH_NOT_REPORTED | Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED
 
 
 @dataclass(frozen=True)
@@ -91,7 +80,7 @@ class Month:
 
     @property
     def is_reported(self) -> bool:
-        return not self.caveats & _NOT_REPORTED
+        return not self.caveats & NOT_REPORTED
 
 
 @dataclass(frozen=True)

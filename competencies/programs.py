@@ -20,6 +20,12 @@ from por.programs.scoring import BestOfOptions
 
 #: The folders with programmes. The sources of both are in the first.
 FOLDERS = (settings.BASE_DIR / "competencies" / "rules", settings.BASE_DIR / "incentives" / "rules")
+#: Where the code stands that says what a rule means, and the names of its files.
+_CODE = (
+    (settings.BASE_DIR / "associations", "credit.py"),
+    (settings.BASE_DIR / "competencies" / "measures", "*.py"),
+    (settings.BASE_DIR / "por" / "programs", "*.py"),
+)
 _ID = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)+")
 LONGEST_ID = 60
 #: The programme that says how all competencies are held.
@@ -61,9 +67,12 @@ def programs() -> Mapping[str, Program]:
 
 @cache
 def fingerprint() -> str:
-    """Return the SHA-256 of the files with the rules of competencies. It differs once any of them is changed."""
+    """Return the SHA-256 of the rules of competencies and of the code that measures and judges by them, as files.
+
+    It differs once any of them is changed, so what another release has computed can be told from what this one would.
+    """
     found = sha256()
-    for path in sorted(FOLDERS[0].glob("*.yaml")):
+    for path in sorted(one for folder, names in ((FOLDERS[0], "*.yaml"), *_CODE) for one in folder.glob(names)):
         found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return found.hexdigest()
 

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 from por.programs.codes import Code, Why
 from por.programs.judging import NO_LEVEL, Outcome
 from por.programs.lifecycle import Stage, StageName
-from por.programs.rules import Family, Program, Version
+from por.programs.rules import Family, Metric, Program, Version
 
 #: The level of a score that qualifies.
 QUALIFIED = "qualified"
+#: The figure of a reason that names months without data.
+UNREPORTED = "unreported"
 
 
 class Amount(NamedTuple):
@@ -72,13 +74,42 @@ class LevelResult:
 
 @dataclass(frozen=True)
 class MetricResult:
-    """What was measured for one metric, what it is worth, and what that says. Only metrics of scores have points."""
+    """What was measured for one metric, what it is worth, and what that says. Only metrics of scores have points.
+
+    `unreported` are the months without data that a reason is about, by their first days. They are not stored, and two
+    results that differ only in them are the same.
+    """
 
     metric: str
     value: Amount
     points: Amount | None
     most: Amount | None
     reasons: list[Reason]
+    unreported: tuple[date, ...] = field(default=(), compare=False)
+
+    @property
+    def said(self) -> list[Reason]:
+        """Return the reasons, with the months that are not reported among the figures of the reason about them."""
+        return [
+            one._replace(figures={**one.figures, UNREPORTED: self.unreported})
+            if one.code is Why.MONTHS_NOT_REPORTED and self.unreported
+            else one
+            for one in self.reasons
+        ]
+
+
+class Reached(NamedTuple):
+    """What a result says in one line: the stage, the level, and the total of a score."""
+
+    program: Program
+    stage: Stage
+    level: str | None
+    total: Amount | None
+
+    @classmethod
+    def read(cls, program: Program, stage: Mapping[str, Any], level: str | None, total: Any) -> Reached:
+        """Return it as it is stored."""
+        return cls(program, _stage(stage), level, _amount(total))
 
 
 @dataclass(frozen=True)
@@ -116,11 +147,7 @@ class Result:
         return cls(
             program,
             version,
-            Stage(
-                None if stage["name"] is None else StageName(stage["name"]),
-                stage["at_risk"],
-                _day(stage["valid_until"]),
-            ),
+            _stage(stage),
             stored["level"],
             stored["next_level"],
             stored["track"],
@@ -181,9 +208,19 @@ def _version(program: Program, stored: Mapping[str, Any]) -> Version:
     found = next((one for one in program.versions if one.id == stored["version"]), None)
     if found is not None and all(one["metric"] in found.metrics for one in stored["metrics"]):
         return found
-    known = {name: metric for one in program.versions for name, metric in one.metrics.items()}
+    known = metrics_of(program)
     of_result = {one["metric"]: known[one["metric"]] for one in stored["metrics"] if one["metric"] in known}
     return replace(found or program.versions[-1], id=stored["version"], metrics=of_result)
+
+
+def metrics_of(program: Program) -> dict[str, Metric]:
+    """Return all metrics that a programme has or had, by name, each as the newest version that has it."""
+    return {name: metric for one in program.versions for name, metric in one.metrics.items()}
+
+
+def _stage(stored: Mapping[str, Any]) -> Stage:
+    name = stored["name"]
+    return Stage(None if name is None else StageName(name), stored["at_risk"], _day(stored["valid_until"]))
 
 
 def _day(stored: str | None) -> date | None:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, TypedDict
 
 from competencies.evidence import Evidence
 from competencies.models import Round
-from competencies.results import Amount, MetricResult, Reason, Result
+from competencies.results import UNREPORTED, Amount, MetricResult, Reason, Result
 from competencies.words import is_met, meets_next, reason_text, unit_of
-from por.api.schema import Day, Guid, Is, Timestamp, timestamp
+from por.api.schema import Day, Guid, Is, Month, Timestamp, timestamp
 from por.programs.codes import Why
 from por.programs.lifecycle import StageName
 from por.programs.quantity import shown
@@ -29,11 +29,15 @@ class AmountShape(TypedDict):
 
 
 class WhyShape(TypedDict):
-    """One reason: a stable code, a sentence in the reader's language, and the level it is about, if it is about one."""
+    """One reason: a stable code, a sentence in the reader's language, and the level it is about, if it is about one.
+
+    With the code `months_not_reported`, `months` are those without data, as far as they are known.
+    """
 
     code: Annotated[str, Is(enum=[one.value for one in Why])]
     detail: str
     level: str | None
+    months: list[Month]
 
 
 class ThresholdShape(TypedDict):
@@ -169,7 +173,14 @@ EXAMPLE: dict[str, Any] = {
             "met": False,
             "points": None,
             "most_points": None,
-            "why": [{"code": "short_by", "detail": "12 of 25 customers. Missing: 13 customers.", "level": "gold"}],
+            "why": [
+                {
+                    "code": "short_by",
+                    "detail": "12 of 25 customers. Missing: 13 customers.",
+                    "level": "gold",
+                    "months": [],
+                }
+            ],
         }
     ],
     "why": [],
@@ -293,7 +304,7 @@ def _metric(result: Result, metric: MetricResult) -> MetricShape:
         "most_points": None if metric.most is None else _exact(metric.most),
         "why": [
             *(_why(reason, unit_of(reason, rule), level) for level, reason in about),
-            *(_why(reason, unit_of(reason, rule), None) for reason in metric.reasons),
+            *(_why(reason, unit_of(reason, rule), None) for reason in metric.said),
         ],
     }
 
@@ -304,7 +315,8 @@ def _ahead(reason: Reason, result: Result) -> WhyShape:
 
 
 def _why(reason: Reason, unit: Unit, level: Any) -> WhyShape:
-    return {"code": reason.code.value, "detail": reason_text(reason, unit), "level": level}
+    months = [f"{month:%Y-%m}" for month in reason.figures.get(UNREPORTED, ())]
+    return {"code": reason.code.value, "detail": reason_text(reason, unit), "level": level, "months": months}
 
 
 def amount_shape(amount: Amount, unit: Unit) -> AmountShape:

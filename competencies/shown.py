@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from competencies.evidence import Evidence
-from competencies.results import Amount, MetricResult, Reason, Result
+from competencies.results import Amount, MetricResult, Reached, Reason, Result
 from competencies.ways import ways_of
 from competencies.words import (
     LEVELS,
@@ -36,7 +36,7 @@ from por.directory.models import Customer
 from por.programs.codes import Why
 from por.programs.judging import NO_LEVEL
 from por.programs.lifecycle import StageName
-from por.programs.rules import Measure, Metric, Unit
+from por.programs.rules import Measure, Metric, Program, Unit
 from por.web.formatting import day_text
 
 if TYPE_CHECKING:
@@ -91,6 +91,18 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """A programme in one line of a page. `tone` is that of the stage; scores have a total, and its share of 100."""
+
+    program: Program
+    level: str
+    stage: str
+    tone: str
+    total: str
+    total_share: Fraction | None
+
+
+@dataclass(frozen=True)
 class Shown:
     """A programme of a page."""
 
@@ -121,24 +133,42 @@ class Shown:
         return self.result.stage.valid_until if self.result.stage.name is StageName.ACTIVE else None
 
     @property
+    def has_services(self) -> bool:
+        """Return whether services count, which are of the whole company and not of single customers."""
+        metrics = self.result.version.metrics
+        return any(metrics[one.metric].measure is Measure.SERVICES and one.value.low for one in self.result.metrics)
+
+    @property
     def paid_level(self) -> str:
         """Return the active level that is paid for; "" if nothing is."""
         return str(LEVELS[self.result.paid_level]) if self.result.paid_level else ""
 
 
-def shown(result: Result) -> Shown:
-    """Return what a page shows of a programme, in the reader's language."""
+def summary(result: Reached | Result) -> Summary:
+    """Return what a page shows of a programme in one line, in the reader's language."""
     stage, tone = AT_RISK if result.stage.at_risk else STAGES[result.stage.name]
-    level = _("Undetermined") if result.level is None else str(LEVELS[result.level])
-    return Shown(
-        result,
-        level,
-        str(LEVELS[result.next_level]) if result.next_level else "",
+    return Summary(
+        result.program,
+        _("Undetermined") if result.level is None else str(LEVELS[result.level]),
         str(stage),
         tone,
-        stage_text(result),
         amount_text(result.total, Unit.POINTS) if result.total is not None else "",
         _share(result.total, Amount.of(100)) if result.total is not None else None,
+    )
+
+
+def shown(result: Result) -> Shown:
+    """Return what a page shows of a programme, in the reader's language."""
+    line = summary(result)
+    return Shown(
+        result,
+        line.level,
+        str(LEVELS[result.next_level]) if result.next_level else "",
+        line.stage,
+        line.tone,
+        stage_text(result),
+        line.total,
+        line.total_share,
         str(TRACKS[result.track]) if result.track else "",
         [_row(result, one) for one in result.metrics],
         list(
@@ -215,7 +245,7 @@ def _lacking(result: Result) -> list[str]:
 def _row(result: Result, metric: MetricResult) -> MetricRow:
     rule = result.version.metrics[metric.metric]
     deciding = decisive(result, metric.metric)
-    reasons = [*deciding, *metric.reasons]
+    reasons = [*deciding, *metric.said]
     points = ""
     if metric.points is not None and metric.most is not None:
         points = _("%(points)s of %(most)s") % {
@@ -232,7 +262,7 @@ def _row(result: Result, metric: MetricResult) -> MetricRow:
         [_need(level, reason, rule.unit) for level, reason in result.about(metric.metric)],
         points,
         _lines(reasons, metric.metric, rule),
-        _lines(metric.reasons, metric.metric, rule) if metric.points is None else [],
+        _lines(metric.said, metric.metric, rule) if metric.points is None else [],
         max((one for one in shares if one is not None), default=None),
         meets_next(result, metric),
         bool(deciding) or metric.points is not None,

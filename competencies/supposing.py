@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from associations.credit import Supposed
 from associations.record.access import customers_visible_to, subscriptions_visible_to
 from associations.record.models import start_of
-from competencies.measures.asking import Group, Suppose, asked_once
-from competencies.queries import absent, attained
+from competencies.measures.asking import Group, Suppose
+from competencies.queries import absent, asked_about, attained
 from competencies.results import Result
 from por.accounts.models import Actor, Organisation
 from por.directory.models import Subscription
@@ -54,7 +54,7 @@ class WhatIf:
         Raises Refused for what cannot be asked; NotFound for a subscription that the actor may not see.
         """
         suppose = self._suppose(company, day, actor)
-        with asked_once():  # what the supposition does not change is asked for both together
+        with asked_about(company):  # what the supposition does not change is asked for both together
             pairs = zip(attained(company, day), attained(company, day, suppose), strict=True)
             return [Both(*pair) for pair in pairs]
 

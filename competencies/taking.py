@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -17,6 +17,23 @@ WORK = "competencies"
 TOGETHER = 50
 #: How many stored days are computed together, beside today.
 DAYS_TOGETHER = 10
+#: How many waiting rows that people have caused count as much. While so many wait, a company waits until the first of
+#: its rows is old enough, and is computed once for all that came meanwhile.
+MUCH = 100
+OLD_ENOUGH = timedelta(seconds=30)
+_MUCH_WAITS = """
+    SELECT count(*) >= %(much)s
+    FROM (SELECT FROM competencies_recompute WHERE priority = 0 AND attempts = 0 LIMIT %(much)s) AS act
+"""
+
+
+# The companies of associations, and the customers that a change of these concerns: theirs, and those to whom a
+# subscription has moved since. `one` is the association.
+CONCERNED = """
+    JOIN accounts_organisation AS partner ON partner.id = one.partner_id
+    LEFT JOIN directory_subscription AS moved ON moved.id = one.subscription_id
+    CROSS JOIN LATERAL (VALUES (one.customer_id), (coalesce(moved.customer_id, one.customer_id))) AS of (customer_id)
+"""
 
 
 class Span(NamedTuple):
@@ -36,6 +53,12 @@ class Turn(NamedTuple):
     round: int | None
     attempts: int
     has_changed: bool
+    customers: list[int] | None = None
+
+    @property
+    def is_of_today(self) -> bool:
+        """Return whether today is computed, or one day alone; otherwise, older days are left."""
+        return self.until is None or self.until == self.since
 
 
 class Batch(NamedTuple):
@@ -51,6 +74,16 @@ class Batch(NamedTuple):
     @property
     def keys(self) -> list[int]:
         return [turn.key for turn in self.turns]
+
+    def changed(self, company: int) -> set[int] | None:
+        """Return the customers of which something has changed for a company; None if that is not known."""
+        changed: set[int] = set()
+        for turn in self.turns:
+            if turn.company == company and turn.is_of_today:
+                if turn.customers is None:
+                    return None
+                changed.update(turn.customers)
+        return changed
 
     @property
     def spans(self) -> dict[int, Span]:
@@ -68,14 +101,25 @@ def locked(of_round: int | None = None) -> Batch | None:
 
     All of them have the same priority, or ask for nothing more than what is computed anyway: so an act of a person
     waits for no round. The lock of a company is held until the transaction ends; a row that came meanwhile waits for
-    the next batch. Rows that another worker has are passed over, so several workers share a round.
+    the next batch. Rows that another worker has are passed over, so several workers share a round. While much waits,
+    companies of which all rows are young are passed over too.
     """
+    given: dict[str, Any] = {
+        "tries": MAX_ATTEMPTS,
+        "most": TOGETHER,
+        "round": of_round,
+        "work": WORK,
+        "today": timezone.now().date(),
+        "much": MUCH,
+        "old": OLD_ENOUGH,
+    }
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             WITH first AS MATERIALIZED (
                 SELECT company_id, priority FROM competencies_recompute
                 WHERE next_at <= now() AND attempts < %(tries)s AND (%(round)s IS NULL OR round_id = %(round)s)
+                    AND (priority > 0 OR inserted_at <= now() - %(old)s OR NOT ({_MUCH_WAITS}))
                 ORDER BY priority, id LIMIT %(most)s FOR UPDATE SKIP LOCKED
             ), free AS MATERIALIZED (
                 SELECT company_id, priority FROM (
@@ -85,17 +129,25 @@ def locked(of_round: int | None = None) -> Batch | None:
                 WHERE pg_try_advisory_xact_lock(hashtext(%(work)s), company_id::int)
             )
             SELECT waiting.id, waiting.company_id, waiting.since, waiting.until, waiting.round_id, waiting.attempts,
-                waiting.has_changed
+                waiting.has_changed, waiting.customers
             FROM competencies_recompute AS waiting JOIN free USING (company_id)
             WHERE waiting.next_at <= now() AND (
                 waiting.priority <= free.priority OR (waiting.since >= %(today)s AND waiting.until IS NULL)
             )
             ORDER BY waiting.id FOR UPDATE OF waiting SKIP LOCKED
             """,
-            {"tries": MAX_ATTEMPTS, "most": TOGETHER, "round": of_round, "work": WORK, "today": timezone.now().date()},
+            given,
         )
         turns = [Turn(*row) for row in cursor.fetchall()]
     return Batch(turns) if turns else None
+
+
+def much_waits() -> bool:
+    """Return whether so much waits that companies wait for more changes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MUCH_WAITS, {"much": MUCH})
+        [(is_much,)] = cursor.fetchall()
+    return bool(is_much)
 
 
 def days_stored(spans: Mapping[int, Span]) -> tuple[list[tuple[int, date]], date | None]:

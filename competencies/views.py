@@ -22,15 +22,15 @@ from competencies.evidence import evidence_known, evidence_of
 from competencies.explained import days_table, gap_table, months_table, together_table, tracks_table
 from competencies.forms import KnownAtForm, PeopleFilter, RulesForm, WhatIfPageForm
 from competencies.guide import words_on
-from competencies.measures.asking import asked_once
 from competencies.models import Round
 from competencies.months import ask_ahead, days_of, months_of
 from competencies.people import ORDER, asked_on, credentials_of, held
 from competencies.programs import computed_on, last_day_of_rules, programs, without_rules
-from competencies.queries import attained, attained_in, company_for, known, known_in, program_on
+from competencies.queries import asked_about, attained, attained_in, company_for, known, known_in, program_on
 from competencies.results import Result
 from competencies.shown import Compared, compared, missing, shown, who
 from competencies.tracks import tracks_of
+from competencies.unreported import not_yet
 from competencies.words import SENTENCES
 from por.accounts.guards import only
 from por.accounts.middleware import Request
@@ -93,7 +93,7 @@ def retroactive(request: Request) -> HttpResponse:
     company = company_for(request.actor)
     form, day, status = _asked(request)
     programs = computed_on(day)
-    with asked_once(by_date=True):
+    with asked_about(company):
         ask_ahead(company, programs, day)
         found = [(one, [months_table(of, day) for of in months_of(company, one, day)]) for one in programs]
     examples = [(program, tables) for program, tables in found if tables]
@@ -171,7 +171,7 @@ def _list(request: Request, company: Organisation) -> HttpResponse:
     form, day, status = _asked(request)
     found = known(company, day, form.by) if form.by else attained(company, day)
     pages = [shown(one) for one in found]
-    return _render(request, "competency_list", form, status, company=company, pages=pages)
+    return _render(request, "competency_list", form, status, company=company, pages=pages, not_yet=not_yet(found, day))
 
 
 def detail(
@@ -197,7 +197,7 @@ def detail(
         day = last
     if (found := without_rules(program, day)) is not None:
         return _render(request, "no_rules", form, status, company=company, program=found, text=NO_RULES)
-    with asked_once(by_date=True):  # what explains a result asks much of what made it
+    with asked_about(company):  # what explains a result asks much of what made it
         if form.by:
             result = known_in(company, program, day, form.by)
             evidence, more = evidence_known(request.actor, company, result, day, form.by), {}
@@ -215,6 +215,7 @@ def detail(
         company=company,
         page=page,
         missing=list(missing(page, day)),
+        not_yet=not_yet([result], day),
         who=who(result, evidence),
         override=override(result.program, day) if override else None,
         **more,

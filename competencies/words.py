@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext_lazy, pgettext_lazy
 
 from associations.record.rules import AssociationKind
-from competencies.results import QUALIFIED, Amount, MetricResult, Reason, Result
+from competencies.results import QUALIFIED, UNREPORTED, Amount, MetricResult, Reason, Result
+from por.programs.calendars import months_later
 from por.programs.codes import Why
 from por.programs.judging import NO_LEVEL, TOTAL
 from por.programs.quantity import all_of, shown
@@ -123,7 +124,7 @@ def amount_text(amount: Amount, unit: Unit) -> str:
     low, high = amount
     if low is not None and low == high:
         return number_with_unit(low, unit)
-    if high is None and not low:  # of what is counted, nobody has less than none
+    if high is None and (not low or (unit is Unit.PERCENT and low <= -100)):  # nothing is less than none
         return _("unknown")
     if high is None and low is not None:
         return _("at least %(amount)s") % {"amount": number_with_unit(low, unit)}
@@ -268,6 +269,20 @@ _NOT_KNOWN = Words(gettext_lazy("The figure is not known. Required: %(need)s."),
 _DECIDES = Words(
     gettext_lazy("How much is required was never published, so nobody can tell whether it is met."), "info"
 )
+#: The sentences where the best type of association counts, and what some of them have is not known.
+_BEST_NOT_KNOWN = Words(
+    gettext_lazy("The figure is not known. The best type of association counts, for at most %(need)s. %(each)s."),
+    "info",
+)
+_BEST_INCOMPLETE = Words(
+    gettext_lazy(
+        "The data is not complete. The best type of association counts, for at most %(need)s. So far it gives "
+        "%(have)s. %(each)s."
+    ),
+    "info",
+)
+#: The sentence where the months without data can be named.
+_OF_MONTHS = Words(gettext_lazy("No data has been imported for %(unreported)s."), "info")
 #: Shares are not so much of another share.
 _SHORT_OF_SHARE = gettext_lazy("Measured: %(have)s. Required: %(need)s.")
 #: Codes whose amounts are points, whatever the metric counts.
@@ -319,6 +334,10 @@ def words_of(reason: Reason) -> Words:
     code, have = reason.code, reason.figures.get("have")
     if code is Why.FIGURE_NOT_PUBLISHED and reason.figures.get("blocks"):
         return _DECIDES
+    if reason.figures.get(UNREPORTED):
+        return _OF_MONTHS
+    if code is Why.FACTS_INCOMPLETE and _POINTS in reason.figures:
+        return _BEST_NOT_KNOWN if have in _NOTHING else _BEST_INCOMPLETE
     if "need" in reason.figures and (code is Why.NO_FACTS or (code in _SHORT and have in _NOTHING)):
         return _NOT_KNOWN
     if code in _SHORT and isinstance(have, list):
@@ -350,6 +369,8 @@ def reason_text(reason: Reason, unit: Unit) -> str:
             values[name] = amount_text(reason.amount(name), unit)
         elif name == "each":
             values[name] = _each(value, figures.get("best"), of_metric)
+        elif name == UNREPORTED:
+            values[name] = months_text(value)
         elif (named := _NAMES.get(name)) is not None and isinstance(value, str):
             values[name] = named(value)
         else:
@@ -363,6 +384,27 @@ def reason_text(reason: Reason, unit: Unit) -> str:
     elif reason.code is Why.TOTAL_SHORT and have.low is not None and have.high is not None:
         values["have"] = _range_text(plain_number(have.low), plain_number(have.high))
     return str(words.text) % values
+
+
+def months_text(months: Sequence[date]) -> str:
+    """Return months in words, the earliest first: Mar 2026, May 2026 and Jul 2026 to Dec 2026."""
+    runs: list[list[date]] = []
+    for month in months:
+        if runs and month == months_later(runs[-1][-1], 1):
+            runs[-1].append(month)
+        else:
+            runs.append([month])
+    spans = [span for run in runs for span in _spans(run)]
+    if len(spans) == 1:
+        return spans[0]
+    return _("%(first)s and %(last)s") % {"first": ", ".join(spans[:-1]), "last": spans[-1]}
+
+
+def _spans(run: Sequence[date]) -> list[str]:
+    """Return months that follow each other in words: one or two by name, more as the first and the last."""
+    if len(run) < 3:
+        return [month_text(one) for one in run]
+    return [_("%(first)s to %(last)s") % {"first": month_text(run[0]), "last": month_text(run[-1])}]
 
 
 def _each(each: Mapping[str, Any], best: Any, unit: Unit) -> str:

@@ -15,10 +15,9 @@ from competencies.api.levels import PROBLEMS
 from competencies.closing import Gap, Gaps, gaps_of
 from competencies.explained import closing_text, counted_text, track_text
 from competencies.forms import PeopleOfPartner, Whose
-from competencies.measures.asking import asked_once
 from competencies.months import Basis, MonthsOf, ask_ahead, days_of, months_of
 from competencies.people import ORDER, Held, credentials_of, held
-from competencies.queries import attained_in, company_for, program_on
+from competencies.queries import asked_about, attained_in, company_for, program_on
 from competencies.schemas import EXAMPLE, AmountShape, CompetencyShape, amount_shape, competency_shape, rounded
 from competencies.tracks import tracks_of
 from por.accounts.authentication import actor_of
@@ -140,7 +139,7 @@ class CompetencyWindow(Endpoint):
         is_csv = wants_csv(request)
         asked, actor = filtered(request, DetailFilter), actor_of(request)
         company, day = company_for(actor, asked.cleaned_data["mpn_id"]), asked.day or timezone.localdate()
-        with asked_once(by_date=True):
+        with asked_about(company):
             ask_ahead(company, [program_on(program, day)], day)
             result = attained_in(company, program, day)
             found: WindowShape = {

@@ -13,65 +13,18 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from enum import Enum, IntFlag
+from enum import Enum
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar, cast
-
-from django.db import connection
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from associations.credit import Credit, Only, Supposed, Units, units
 from associations.record.models import end_of
 from associations.record.policies import months_before
+from competencies.measures.figures import ByDate, Caveat, Dated, Figure, Measured
+from por.db.prepared import NAMED, Statement
 from por.directory.rules import Product
 from por.programs.calendars import month_end, newest_month
-from por.programs.codes import Why
 from por.programs.rules import Retroactive
-
-
-class Caveat(IntFlag):
-    """What is not known of a figure. The values are bits, so that SQL can join them."""
-
-    MONTH_NOT_REPORTED = 1  # no row of the whole estate is of this month
-    MONTH_OF_DIFFERENCE_NOT_REPORTED = 2
-    SEATS_OF_TODAY = 4  # no month of usage says how many there were
-    SEATS_UNKNOWN = 8
-    CURRENCIES_DIFFER = 16  # an amount is in another currency than that of the rule
-    NO_FACTS = 32  # no row of the whole estate is of this file
-
-
-#: With these the figure may be larger than what is known, however much; with these it may be smaller as well.
-UPWARDS = Caveat.MONTH_NOT_REPORTED | Caveat.SEATS_UNKNOWN | Caveat.NO_FACTS
-BOTH_WAYS = Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED | Caveat.CURRENCIES_DIFFER
-#: What is said of a figure with each of them.
-SAID = {
-    Caveat.MONTH_NOT_REPORTED: Why.MONTHS_NOT_REPORTED,
-    Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED: Why.MONTHS_NOT_REPORTED,
-    Caveat.SEATS_OF_TODAY: Why.SEATS_OF_TODAY,
-    Caveat.SEATS_UNKNOWN: Why.SEATS_UNKNOWN,
-    Caveat.CURRENCIES_DIFFER: Why.CURRENCIES_DIFFER,
-    Caveat.NO_FACTS: Why.NO_FACTS,
-}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What is known of a quantity: it is between `low` and `high`. None means without a bound."""
-
-    low: Decimal | None
-    high: Decimal | None
-    caveats: Caveat = Caveat(0)
-
-    @classmethod
-    def of(cls, known: Decimal, caveats: Caveat) -> Figure:
-        """Return the interval of what is known with these caveats."""
-        if caveats & BOTH_WAYS:
-            return cls(None, None, caveats)
-        return cls(known, None if caveats & UPWARDS else known, caveats)
-
-    @property
-    def reasons(self) -> tuple[Why, ...]:
-        """Return what is said of the caveats, such as seats_of_today."""
-        return tuple(dict.fromkeys(SAID[caveat] for caveat in self.caveats))
 
 
 class Of(Enum):
@@ -129,6 +82,9 @@ class Ask:
 
     With `suppose`, the answer is what would be, and right for the company that it is about.
 
+    With `by_customer`, each part of a figure is of one customer, also where a part is otherwise of the whole company;
+    with `customers`, only parts of these are answered.
+
     The rest is for single measures: the products whose first subscription makes a tenant new, and whose last one loses
     it (empty: those of `only`, or all); the size of tenants; the US dollars with which a tenant is a customer; the
     share of paid units in use that makes a deployment; the beginnings of services that do not count; the kind and
@@ -150,6 +106,8 @@ class Ask:
     currency: str = "USD"
     credentials: tuple[tuple[str, ...], ...] = ()
     suppose: Suppose | None = None
+    by_customer: bool = False
+    customers: tuple[int, ...] | None = None
 
     @property
     def newest_month(self) -> date:
@@ -168,7 +126,12 @@ class Ask:
 
     def units(self, *, periods: bool = False) -> Units:
         supposed = self.suppose.units if self.suppose else None
-        return units(self.credit, self.only, self.day, self.companies, periods=periods, supposed=supposed)
+        return units(
+            *(self.credit, self.only, self.day, self.companies),
+            customers=self.customers,
+            periods=periods,
+            supposed=supposed,
+        )
 
     @property
     def caveat_of_month(self) -> Caveat:
@@ -214,13 +177,14 @@ class Query:
 
     `parts` selects asked, company, customer_id, subscription_id, workload, month, amount and caveat. `asked` is the
     place of a question among those that the statement answers. `empty` is the caveat of a company without parts, as
-    SQL.
+    SQL. With `is_distinct`, a workload that several customers have counts once.
     """
 
     ctes: tuple[str, ...]
     parts: str
     given: Mapping[str, Any]
     empty: str = "0"
+    is_distinct: bool = False
 
     def figures(self) -> tuple[str, Mapping[str, Any]]:
         """Return the statement with a row for each question and company, and one without them for all others."""
@@ -268,17 +232,6 @@ class Query:
         )
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The figures of companies, by their key. `others` is the figure of every company that is not named."""
-
-    companies: Mapping[int, Figure]
-    others: Figure
-
-    def of(self, company: int) -> Figure:
-        return self.companies.get(company, self.others)
-
-
 Measure = Callable[[Ask], Query]
 Several = TypeVar("Several", bound=Callable[..., Query])
 T = TypeVar("T")
@@ -292,27 +245,38 @@ def of_several(measure: Several) -> Several:
     return measure
 
 
+class Keeper(Protocol):
+    """What is kept of a company, and answers questions about it. None is an answer that is not kept."""
+
+    def by_date(self, measure: Measure, asks: Sequence[Ask]) -> Sequence[ByDate | None]: ...
+
+    def contributions(self, measure: Measure, ask: Ask) -> Sequence[tuple[int, int, Decimal]] | None: ...
+
+
 class _Remembered(dict[Hashable, Any]):
     """The answers of a block in which each question is asked once; by date as well, if a page shows the dates."""
 
-    def __init__(self, *, by_date: bool) -> None:
+    def __init__(self, *, by_date: bool, keeper: Keeper | None) -> None:
         super().__init__()
         self.by_date = by_date
+        self.keeper = keeper
 
 
 _remembered: ContextVar[_Remembered | None] = ContextVar("remembered", default=None)
 
 
 @contextmanager
-def asked_once(*, by_date: bool = False) -> Iterator[None]:
+def asked_once(*, by_date: bool = False, keeper: Callable[[], Keeper | None] = lambda: None) -> Iterator[None]:
     """Ask each question once within the block: programmes and their tracks have many in common.
 
-    With `by_date`, each statement also tells what each date adds, so that this is not asked again.
+    With `by_date`, each statement also tells what each date adds, so that this is not asked again. A keeper answers
+    what it can. A block within another one is a part of it, and looks for no keeper.
     """
     if _remembered.get() is not None:
         yield
         return
-    token = _remembered.set(_Remembered(by_date=by_date))
+    found = keeper()
+    token = _remembered.set(_Remembered(by_date=by_date or found is not None, keeper=found))
     try:
         yield
     finally:
@@ -369,7 +333,7 @@ def _measured(measure: Measure, asks: Sequence[Ask]) -> list[Measured]:
         return [one.measured for one in found]
     figures: list[dict[int, Figure]] = [{} for _ask in asks]
     others = Figure.of(Decimal(0), Caveat(0))
-    for asked, company, amount, caveat in _rows(*measure(*asks).figures()):
+    for asked, company, amount, caveat in _rows(asks[0], *measure(*asks).figures()):
         figure = Figure.of(Decimal(amount), Caveat(caveat))
         if asked is None:
             others = figure
@@ -378,47 +342,25 @@ def _measured(measure: Measure, asks: Sequence[Ask]) -> list[Measured]:
     return [Measured(one, others) for one in figures]
 
 
-class Dated(NamedTuple):
-    """What a date adds to a figure: a month, or a day in a window of days."""
-
-    date: date
-    amount: Decimal
-    caveats: Caveat
-
-
-class ByDate(NamedTuple):
-    """What each date adds to the figures of companies, by their key, and the caveats of every other company."""
-
-    companies: Mapping[int, list[Dated]]
-    others: Caveat
-
-    @property
-    def measured(self) -> Measured:
-        """Return the figures."""
-        return Measured(
-            {company: figure_of(parts) for company, parts in self.companies.items()},
-            Figure.of(Decimal(0), self.others),
-        )
-
-
-def figure_of(parts: Iterable[Dated]) -> Figure:
-    """Return the figure that dates make together."""
-    known, caveats = Decimal(0), Caveat(0)
-    for one in parts:
-        known += one.amount
-        caveats |= one.caveats
-    return Figure.of(known, caveats)
-
-
 def dated(measure: Measure, ask: Ask) -> ByDate:
     """Return what each date adds to the figure of each company; within `asked_once`, what it was the first time."""
     return once((dated, measure, ask), lambda: _dated(measure, (ask,))[0])
 
 
 def _dated(measure: Measure, asks: Sequence[Ask]) -> list[ByDate]:
+    remembered = _remembered.get()
+    keeper = None if remembered is None else remembered.keeper
+    found = dict(enumerate(keeper.by_date(measure, asks))) if keeper is not None else {}
+    not_kept = [place for place in range(len(asks)) if found.get(place) is None]
+    if not_kept:
+        found |= zip(not_kept, _read(measure, [asks[place] for place in not_kept]), strict=True)
+    return [cast(ByDate, found[place]) for place in range(len(asks))]
+
+
+def _read(measure: Measure, asks: Sequence[Ask]) -> list[ByDate]:
     found: list[dict[int, list[Dated]]] = [{} for _ask in asks]
     others = Caveat(0)
-    for asked, company, day, amount, caveats in _rows(*measure(*asks).dated()):
+    for asked, company, day, amount, caveats in _rows(asks[0], *measure(*asks).dated()):
         if asked is None:
             others = Caveat(caveats)
         else:
@@ -433,24 +375,32 @@ def evidence(measure: Measure, ask: Ask) -> Mapping[int, Sequence[Part]]:
 
 def _evidence(measure: Measure, ask: Ask) -> dict[int, list[Part]]:
     found: dict[int, list[Part]] = {}
-    rows = _rows(*measure(ask).evidence())
+    rows = _rows(ask, *measure(ask).evidence())
     for company, customer, subscription, workload, month, amount, caveat in rows:
         part = Part(customer, subscription, workload, month, Decimal(amount), Caveat(caveat))
         found.setdefault(company, []).append(part)
     return found
 
 
-def contributions(measure: Measure, ask: Ask) -> Iterator[tuple[int, int, Decimal]]:
-    """Yield company, customer and what the customer adds to the figure of the company.
+def contributions(measure: Measure, ask: Ask) -> Sequence[tuple[int, int, Decimal]]:
+    """Return company, customer and what the customer adds to the figure of the company.
 
-    Within `asked_once`, evidence that was asked for before is added up, which is the same.
+    Within `asked_once`, it is what it was the first time, and evidence that was asked for before is added up, which is
+    the same.
     """
+    return once((contributions, measure, ask), lambda: _contributions(measure, ask))
+
+
+def _contributions(measure: Measure, ask: Ask) -> Sequence[tuple[int, int, Decimal]]:
     remembered, key = _remembered.get(), (evidence, measure, ask)
     if remembered is not None and key in remembered:
-        yield from _by_customer(remembered[key])
-        return
-    for company, customer, amount in _rows(*measure(ask).contributions()):
-        yield company, customer, Decimal(amount)
+        return list(_by_customer(remembered[key]))
+    if remembered is not None and remembered.keeper is not None:
+        kept = remembered.keeper.contributions(measure, ask)
+        if kept is not None:
+            return kept
+    rows = _rows(ask, *measure(ask).contributions())
+    return [(company, customer, Decimal(amount)) for company, customer, amount in rows]
 
 
 def _by_customer(parts: Mapping[int, Sequence[Part]]) -> Iterator[tuple[int, int, Decimal]]:
@@ -462,16 +412,48 @@ def _by_customer(parts: Mapping[int, Sequence[Part]]) -> Iterator[tuple[int, int
         yield from ((company, customer, amount) for customer, amount in amounts.items())
 
 
-def _rows(sql: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Run a statement. It has no nested loops but where it looks up the rows of something by LATERAL.
+def _rows(ask: Ask, sql: str, given: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    return run(sql, given, is_for_some=ask.companies is not None)
+
+
+#: The settings of PostgreSQL for statements about all companies, and about some. A plan that is kept from before an
+#: import, when tables were small, must not read them whole after it.
+FOR_ALL = ("enable_nestloop = off",)
+FOR_SOME = (*FOR_ALL, "enable_seqscan = off", "plan_cache_mode = force_generic_plan")
+
+
+def run(sql: str, given: Mapping[str, Any], *, is_for_some: bool) -> list[tuple[Any, ...]]:
+    """Run a statement and return its rows. It has no nested loops but where it looks up something by LATERAL.
 
     The planner cannot know how many units there are, nor how many were held at an instant: it takes them for few, and
-    would compare all rows with all.
+    would compare all rows with all. For some companies it only looks up, whatever the values are: so the server keeps
+    the plan, which takes longer to make than to carry out.
     """
-    with connection.cursor() as cursor:
-        # Together, both are a transaction, at whose end the setting is gone. A transaction around them would keep it.
-        cursor.execute(f"SET LOCAL enable_nestloop = off; {sql}", given)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        if connection.in_atomic_block:
-            cursor.execute("SET LOCAL enable_nestloop = on")
-    return rows
+    of_types = tuple((name, _type_of(value)) for name, value in given.items())
+    return _statement(sql, of_types, is_kept=is_for_some).rows(given)
+
+
+@lru_cache(256)
+def _statement(sql: str, of_types: tuple[tuple[str, str], ...], *, is_kept: bool) -> Statement:
+    types = dict(of_types)
+    typed = NAMED.sub(lambda found: f"{found[0]}{types[found[1]]}", sql)
+    return Statement.named(typed, planned_each_time=not is_kept, settings=FOR_SOME if is_kept else FOR_ALL)
+
+
+def _type_of(value: Any) -> str:
+    """Return what is written behind a value. Where all of a list is unknown, the server finds its type."""
+    is_list = isinstance(value, list)
+    known = next((one for one in value if one is not None), None) if is_list else value
+    name = next((name for type_, name in _TYPES.items() if isinstance(known, type_)), "")
+    return f"::{name}{'[]' if is_list else ''}" if name else ""
+
+
+#: The types of PostgreSQL. A bool is an int as well, and a datetime is a date.
+_TYPES = {
+    bool: "boolean",
+    int: "bigint",
+    str: "text",
+    Decimal: "numeric",
+    datetime: "timestamptz",
+    date: "date",
+}

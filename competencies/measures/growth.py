@@ -8,13 +8,17 @@ from associations.credit import Units, contains
 from associations.record.models import end_of
 from associations.record.policies import months_before
 from associations.record.rules import AssociationKind
-from competencies.measures.asking import Ask, Caveat, Query, of_several, units_of
+from competencies.measures.asking import Ask, Query, of_several, units_of
+from competencies.measures.figures import Caveat
 from competencies.measures.parts import (
     begun_by_end_of,
     caveats_of_months,
+    each_customer,
     held_cte,
     months_cte,
     not_reported,
+    of_months,
+    of_nothing,
     usage_held,
 )
 from competencies.measures.tenants import newest_months, sizes
@@ -31,7 +35,7 @@ def active_users(*asks: Ask) -> Query:
     units = units_of(asks, periods=True)
     newest, given = months_cte(asks, lambda ask: {ask.newest_month: 1}, "newest")
     # Of the months between, only those in which a unit was got are looked at.
-    months, of_months = months_cte(
+    months, of_a_year = months_cte(
         asks, lambda ask: {months_before(ask.newest_month, back): 1 for back in range(13)}, "months"
     )
     size = sizes(units, asks, given["newest"])
@@ -45,7 +49,7 @@ def active_users(*asks: Ask) -> Query:
         FROM units JOIN newest ON {units.held_at("newest.instant", "newest.day")}
         CROSS JOIN LATERAL unnest(units.held) AS period (range) WHERE {contains("period.range", "newest.instant")}
     )"""
-    now = ["now.month = ANY(%(newest)s)", "now.active_users IS NOT NULL", "now.workload = ANY(%(credit_workloads)s)"]
+    now = [of_months("now.month", "newest"), "now.active_users IS NOT NULL", "now.workload = ANY(%(credit_workloads)s)"]
     usage = units.with_usage(*now, of="held", alias="now", on=["now.month = held.newest"])
     # OFFSET keeps the planner from joining the usage of all units with the sizes of all tenants, by their month alone.
     parts = f"""
@@ -57,12 +61,12 @@ def active_users(*asks: Ask) -> Query:
         JOIN sized ON sized.customer_id = held.customer_id AND sized.month = held.newest AND sized.size = held.size
         LEFT JOIN LATERAL ({_BEFORE}) AS before ON true
         UNION ALL
-        SELECT DISTINCT held.asked, company, NULL::bigint, NULL::bigint, NULL::varchar, month, 0::numeric,
-            {Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED.value}
+        SELECT DISTINCT held.asked, company, {each_customer(asks[0], "held")}, NULL::bigint, {of_nothing(asks[0])},
+            month, 0::numeric, {Caveat.MONTH_OF_DIFFERENCE_NOT_REPORTED.value}
         FROM not_reported JOIN held ON held.asked = not_reported.asked AND month IN (held.since, held.newest)
             AND {begun_by_end_of("month", "held")}
     """
-    given |= {**of_months, **units.given, **size.given}
+    given |= {**of_a_year, **units.given, **size.given}
     return Query((units.sql, newest, months, not_reported(), *size.ctes, held), parts, given)
 
 
@@ -109,7 +113,7 @@ def deployed_tenants(*asks: Ask) -> Query:
         WHERE true {left_out if is_claimed else ""}
         GROUP BY months.asked, reached.company, reached.customer_id, reached.month, months.sign, sized.caveat,
             months.caveat
-        UNION ALL {caveats_of_months(units)}
+        UNION ALL {caveats_of_months(asks[0], units)}
     """
     given |= {**units.given, **size.given, "share": asks[0].share}
     ctes = (units.sql, months, not_reported(), *size.ctes, held_cte(units), reached)

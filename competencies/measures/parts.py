@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 from associations.credit import Units
-from competencies.measures.asking import Ask, Caveat, Size, last_instant
+from competencies.measures.asking import Ask, Size, last_instant
+from competencies.measures.figures import Caveat
 
 
 def months_cte(
@@ -16,7 +17,7 @@ def months_cte(
     """Return the expression `months` and its parameters: the months of each question, by their signs in a difference.
 
     The other columns are all in which questions differ: the day, the place of the size in `sizes_of`, the spending, and
-    the caveat of a month that is not reported.
+    the caveat of a month that is not reported. Of the parameters, `of_months` looks at the months.
     """
     sizes = sizes_of(asks)
     rows = [
@@ -28,7 +29,21 @@ def months_cte(
     given = {f"{name}_{column}": [row[place] for row in rows] for place, column in enumerate(_COLUMNS)}
     arrays = ", ".join(f"%({name}_{column})s::{type_}[]" for column, type_ in _COLUMNS.items())
     sql = f"{name} AS (SELECT * FROM unnest({arrays}) AS month ({', '.join(_COLUMNS)}))"
-    return sql, given | {name: sorted({row[1] for row in rows})}
+    return sql, given | months_given(name, {row[1] for row in rows})
+
+
+def months_given(name: str, months: Iterable[date]) -> dict[str, Any]:
+    """Return the parameters of `of_months`."""
+    in_order = sorted(set(months))
+    return {name: in_order, f"{name}_from": in_order[0], f"{name}_to": in_order[-1]}
+
+
+def of_months(month: str, name: str = "months") -> str:
+    """Return the condition that a month is one of several, which are parameters.
+
+    A plan that is kept leaves out the years that have none of them by the first and the last month, not by the list.
+    """
+    return f"{month} = ANY(%({name})s) AND {month} BETWEEN %({name}_from)s AND %({name}_to)s"
 
 
 _COLUMNS = {
@@ -59,8 +74,7 @@ def held_cte(of: Units) -> str:
 
 def usage_held(of: Units, *conditions: str) -> str:
     """Return the part of a FROM clause that joins `held` with the rows of usage of each unit and month."""
-    in_months = "usage.month = ANY(%(months)s)"
-    return of.with_usage(in_months, *conditions, of="held", on=["usage.month = held.month"])
+    return of.with_usage(of_months("usage.month"), *conditions, of="held", on=["usage.month = held.month"])
 
 
 def not_reported(file: str = "usage") -> str:
@@ -70,17 +84,27 @@ def not_reported(file: str = "usage") -> str:
     )"""
 
 
-def caveats_of_months(of: Units, caveat: Caveat | None = None) -> str:
+def caveats_of_months(ask: Ask, of: Units, caveat: Caveat | None = None) -> str:
     """Return SQL for the parts of companies that held a unit in a month that is not reported.
 
     Without a caveat, it is that of the month. A subscription that began after a month certainly had nothing in it.
     """
     return f"""
-        SELECT DISTINCT asked, company, NULL::bigint, NULL::bigint, NULL::varchar, month, 0::numeric,
-            {"caveat" if caveat is None else caveat.value}
+        SELECT DISTINCT asked, company, {each_customer(ask, "units")}, NULL::bigint, {of_nothing(ask)}, month,
+            0::numeric, {"caveat" if caveat is None else caveat.value}
         FROM not_reported JOIN units ON {of.held_at("not_reported.instant")}
             AND {begun_by_end_of("not_reported.month", "units")}
     """
+
+
+def each_customer(ask: Ask, of: str) -> str:
+    """Return the customer of a part that is of no single one; if they are asked for by customer, that of a unit."""
+    return f"{of}.customer_id" if ask.by_customer else "NULL::bigint"
+
+
+def of_nothing(ask: Ask) -> str:
+    """Return the workload of a part that adds nothing, but says what is not known of the figure."""
+    return "''::varchar" if ask.by_customer else "NULL::varchar"
 
 
 def begun_by_end_of(month: str, of: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from competencies.measures.asking import Ask, Caveat, Query
+from competencies.measures.asking import Ask, Query
+from competencies.measures.figures import Caveat
 from competencies.measures.parts import nothing_in
 from por.programs.calendars import newest_month
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from competencies.measures.asking import Ask, Caveat, Of, Query, of_several, units_of
-from competencies.measures.parts import caveats_of_months, months_cte, not_reported
+from competencies.measures.asking import Ask, Of, Query, of_several, units_of
+from competencies.measures.figures import Caveat
+from competencies.measures.parts import caveats_of_months, each_customer, months_cte, not_reported, of_months
 
 
 @of_several
@@ -39,7 +40,7 @@ def _months(asks: Sequence[Ask]) -> tuple[str, dict[str, Any]]:
 def _sum(asks: Sequence[Ask], of: Of) -> Query:
     units = units_of(asks, periods=asks[0].is_of_periods)
     months, given = _months(asks)
-    on = [f"usage.{of.value} IS NOT NULL", "usage.month BETWEEN %(first)s AND %(last)s"]
+    on = [f"usage.{of.value} IS NOT NULL", "usage.month BETWEEN %(months_from)s AND %(months_to)s"]
     if asks[0].only.workload:
         on.append("usage.workload = ANY(%(credit_workloads)s)")
     # Without periods, one question has its months without a look at each of them.
@@ -49,10 +50,9 @@ def _sum(asks: Sequence[Ask], of: Of) -> Query:
             usage.workload, usage.month, usage.{of.value} AS amount, 0 AS caveat
         FROM units {units.with_usage(*on)} {"JOIN months USING (month)" if is_joined else ""}
         WHERE {units.held_at("months.instant", "months.day")}
-        UNION ALL {caveats_of_months(units, Caveat.MONTH_NOT_REPORTED)}
+        UNION ALL {caveats_of_months(asks[0], units, Caveat.MONTH_NOT_REPORTED)}
     """
-    given |= {**units.given, "first": given["months"][0], "last": given["months"][-1]}
-    return Query((units.sql, months, not_reported()), parts, given)
+    return Query((units.sql, months, not_reported()), parts, given | units.given)
 
 
 @of_several
@@ -64,25 +64,26 @@ def services(*asks: Ask) -> Query:
     units = units_of(asks, periods=asks[0].is_of_periods)
     months, given = _months(asks)
     on = ["consumption.subscription_id = units.subscription_id", "consumption.superseded_at IS NULL"]
-    on += ["consumption.month = ANY(%(months)s)", "consumption.amount_usd > 0"]
+    on += [of_months("consumption.month"), "consumption.amount_usd > 0"]
     on.append("NOT consumption.service LIKE ANY(%(not_services)s::text[])")
     # One row for a service and month, because windows of several days have most months in common.
     used = f"""used AS (
-        SELECT company, consumption.service, consumption.month, min(units.started_on) AS started_on
+        SELECT company, {each_customer(asks[0], "units")} AS customer_id, consumption.service, consumption.month,
+            min(units.started_on) AS started_on
         FROM units {units.rows_of("directory_consumption", "consumption", on)}
         JOIN (SELECT DISTINCT month, instant FROM months) AS months
             ON months.month = consumption.month AND {units.held_at("months.instant")}
-        GROUP BY 1, 2, 3
+        GROUP BY 1, 2, 3, 4
     )"""
     parts = f"""
-        SELECT months.asked, company, NULL::bigint AS customer_id, NULL::bigint AS subscription_id,
+        SELECT months.asked, company, used.customer_id, NULL::bigint AS subscription_id,
             service AS workload, max(used.month) AS month, 1::numeric AS amount, 0 AS caveat
         FROM used JOIN months ON months.month = used.month AND used.started_on <= months.day
-        GROUP BY months.asked, company, service
-        UNION ALL {caveats_of_months(units, Caveat.MONTH_NOT_REPORTED)}
+        GROUP BY months.asked, company, used.customer_id, service
+        UNION ALL {caveats_of_months(asks[0], units, Caveat.MONTH_NOT_REPORTED)}
     """
     given |= {**units.given, "not_services": [f"{_literal(one)}%" for one in asks[0].not_services]}
-    return Query((units.sql, months, not_reported("consumption"), used), parts, given)
+    return Query((units.sql, months, not_reported("consumption"), used), parts, given, is_distinct=True)
 
 
 def _literal(text: str) -> str:
@@ -99,7 +100,7 @@ def revenue(*asks: Ask) -> Query:
     units = units_of(asks, periods=asks[0].is_of_periods)
     months, given = _months(asks)
     on = ["revenue.subscription_id = units.subscription_id", "revenue.superseded_at IS NULL"]
-    on += ["revenue.month = ANY(%(months)s)", "revenue.kind = %(revenue_kind)s"]
+    on += [of_months("revenue.month"), "revenue.kind = %(revenue_kind)s"]
     parts = f"""
         SELECT months.asked, units.company, units.customer_id, units.subscription_id, NULL::varchar AS workload,
             revenue.month,
@@ -107,7 +108,7 @@ def revenue(*asks: Ask) -> Query:
             CASE WHEN revenue.currency = %(currency)s THEN 0 ELSE {Caveat.CURRENCIES_DIFFER.value} END AS caveat
         FROM units {units.rows_of("directory_revenue", "revenue", on)}
         JOIN months ON months.month = revenue.month AND {units.held_at("months.instant", "months.day")}
-        UNION ALL {caveats_of_months(units, Caveat.MONTH_NOT_REPORTED)}
+        UNION ALL {caveats_of_months(asks[0], units, Caveat.MONTH_NOT_REPORTED)}
     """
     given |= {**units.given, "currency": asks[0].currency, "revenue_kind": asks[0].revenue_kind}
     return Query((units.sql, months, not_reported("revenue")), parts, given)

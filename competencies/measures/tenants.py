@@ -15,8 +15,10 @@ from competencies.measures.parts import (
     caveats_of_months,
     held_cte,
     months_cte,
+    months_given,
     not_reported,
     nothing_in,
+    of_months,
     sizes_of,
     usage_held,
 )
@@ -178,7 +180,7 @@ def _sized(asks: Sequence[Ask]) -> Query:
             sized.caveat * months.caveat AS caveat
         FROM used JOIN months ON months.month = used.month AND used.started_on <= months.day
         JOIN sized ON sized.customer_id = used.customer_id AND sized.month = used.month AND sized.size = months.size
-        UNION ALL {caveats_of_months(units)}
+        UNION ALL {caveats_of_months(asks[0], units)}
     """
     ctes = (units.sql, months, not_reported(), *size.ctes, held_cte(units), used)
     return Query(ctes, parts, {**units.given, **given, **size.given})
@@ -201,7 +203,7 @@ def _spending(asks: Sequence[Ask]) -> Query:
             max(month) AS month, sign::numeric AS amount, 0 AS caveat
         FROM spent JOIN months USING (month, day) WHERE usd >= spending
         GROUP BY asked, company, customer_id, sign
-        UNION ALL {caveats_of_months(units)}
+        UNION ALL {caveats_of_months(asks[0], units)}
     """
     ctes = (units.sql, months, not_reported(), held_cte(units), spent)
     return Query(ctes, parts, {**units.given, **given})
@@ -234,14 +236,14 @@ def sizes(units: Units, asks: Sequence[Ask], months: list[date]) -> Sized:
     assert found, "A tenant is counted by its size."
     before = [months_before(month, 12) for month in months] if any(size.promoted for size in found) else []
     given = {
-        "size_months": sorted({*months, *before}),
+        **months_given("size_months", [*months, *before]),
         "size_numbers": list(range(len(found))),
         "size_lows": [size.low for size in found],
         "size_highs": [2**31 - 1 if size.high is None else size.high for size in found],
         "size_promoted": [size.promoted for size in found],
     }
     on = ["usage.subscription_id = subscription.id", "usage.superseded_at IS NULL"]
-    on += ["usage.month = ANY(%(size_months)s)", "usage.workload = ANY(%(credit_workloads)s)"]
+    on += [of_months("usage.month", "size_months"), "usage.workload = ANY(%(credit_workloads)s)"]
     sizes = f"""sizes AS (
         SELECT customer_id, month, max(units) AS units, max(max(units)) OVER (
             PARTITION BY customer_id ORDER BY month

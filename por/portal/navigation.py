@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -144,7 +144,7 @@ def page(request: Request) -> dict[str, Any]:
         "memberships": getattr(request, "memberships", []),
         "role_name": f"{OrganisationKind(actor.kind).label}, {Role(actor.role).label}" if actor.organisation else "",
         "elsewhere": SimpleLazyObject(lambda: elsewhere(request)),
-        "navigation": SimpleLazyObject(lambda: navigation(actor, request.path)),
+        "navigation": SimpleLazyObject(lambda: navigation(actor, request.path, getattr(request, "waiting", None))),
         "search": SEARCHES.get(actor.kind),
         "shortcuts_off": request.COOKIES.get("shortcuts") == "off",
         "theme": theme if theme in dict(THEMES) else "",
@@ -162,8 +162,11 @@ def elsewhere(request: Request) -> list[Membership]:
     ]
 
 
-def navigation(actor: Actor, path: str) -> tuple[Group, ...]:
-    """Return the links that the actor may follow from here; none without an organisation."""
+def navigation(actor: Actor, path: str, counts: Mapping[str, int] | None = None) -> tuple[Group, ...]:
+    """Return the links that the actor may follow from here; none without an organisation.
+
+    `counts` is what waits for the actor, if that has been counted.
+    """
     if not (pages := PAGES.get(actor.kind)):
         return ()
     home, *others = pages
@@ -176,7 +179,7 @@ def navigation(actor: Actor, path: str) -> tuple[Group, ...]:
     ]
     links = (home, *allowed, *HELP)
     marks = (home.mark(path, is_home=True), *(link.mark(path) for link in links[1:]))
-    return _groups(links, marks, tuple(waiting(actor).items()))
+    return _groups(links, marks, tuple((waiting(actor) if counts is None else counts).items()))
 
 
 @lru_cache(256)

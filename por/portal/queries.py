@@ -38,12 +38,12 @@ from associations.record.usage import (
 )
 from por.accounts.models import Actor
 from por.accounts.rules import OrganisationKind, Right
-from por.db.keyset import Prepared, Shape
+from por.db.keyset import Prepared, Shape, count_each
 from por.db.prepared import AnyOf, Param, PreparedQuery, Statement
 from por.directory.access import partners_of
 from por.directory.models import Customer, Partner, Subscription, Usage
 from por.notifications import queries as notifications
-from por.web.lists import countable
+from por.web.lists import COUNT_TO
 
 FEW = 5  # rows shown where the whole list is on another page
 
@@ -55,14 +55,10 @@ class OwnSubscriptions:
     actor: Actor
     today: date
 
-    def count(self) -> int:
-        return _ALL.number(**self._given)
-
-    def count_without_partner(self) -> int:
-        return _COUNT_WITHOUT.number(**self._given)
-
-    def count_renewing(self) -> int:
-        return _COUNT_RENEWING.number(**self._given)
+    def counts(self) -> list[int]:
+        """Return how many there are: all, those without a partner of record, and those to be renewed soon."""
+        lists = [Prepared(Subscription, _Listed(rows), self._given) for rows in (_own, _without, _renewing)]
+        return count_each(lists, COUNT_TO + 1)
 
     def without_partner(self) -> list[Subscription]:
         """Return the largest ones without a partner of record."""
@@ -82,14 +78,23 @@ def _own() -> QuerySet[Subscription]:
     return subscriptions_for_listing(Reader(OrganisationKind.CUSTOMER).actor())
 
 
+def _without() -> QuerySet[Subscription]:
+    return without_partner(_own())
+
+
 def _renewing() -> QuerySet[Subscription]:
     return renewing_between(_own(), Param("today"), Param("until"))
 
 
-_ALL = PreparedQuery(lambda: countable(_own()), counts=True)
-_COUNT_WITHOUT = PreparedQuery(lambda: countable(without_partner(_own())), counts=True)
-_COUNT_RENEWING = PreparedQuery(lambda: countable(_renewing()), counts=True)
-_WITHOUT = PreparedQuery(lambda: without_partner(_own()).order_by(F("seats").desc(nulls_last=True), "pk")[:FEW])
+@dataclass(frozen=True)
+class _Listed:
+    """The shape of some of a customer's subscriptions, which has the same SQL for every customer and day."""
+
+    rows: Callable[[], QuerySet[Subscription]]
+    planned_each_time = False
+
+
+_WITHOUT = PreparedQuery(lambda: _without().order_by(F("seats").desc(nulls_last=True), "pk")[:FEW])
 _RENEWING = PreparedQuery(lambda: _renewing().order_by("renews_on", "pk")[:FEW])
 
 

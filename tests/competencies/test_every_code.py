@@ -12,7 +12,8 @@ import pytest
 from django.utils.html import strip_tags
 
 from competencies.facts import questions
-from competencies.measures.asking import SAID, Caveat, asked_once, measured
+from competencies.measures.asking import asked_once, measured
+from competencies.measures.figures import SAID, Caveat
 from competencies.measures.named import MEASURES
 from competencies.months import OF_MONTHS, ask_ahead, months_of
 from competencies.programs import COMPUTED, programs
@@ -73,8 +74,14 @@ CASES = [
         DEPLOYER,
         DATA_AI,
         "2024-05-31",
-        ("Met: at least 6 services. Required: 5 services.",),
-        ("Uppfyllt: minst 6 tjänster. Krav: 5 tjänster.",),
+        (
+            "Met: at least 6 services. Required: 5 services.",
+            "A service counts once for the whole company, so no customers are named for services.",
+        ),
+        (
+            "Uppfyllt: minst 6 tjänster. Krav: 5 tjänster.",
+            "En tjänst räknas en gång för hela företaget, så för tjänster anges inga kunder.",
+        ),
     ),
     Case(
         Why.SHORT_BY,
@@ -157,6 +164,22 @@ CASES = [
         "2016-06-30",
         ("The data is not complete. Known: at least 40 seats. Required: 250 seats.",),
         ("Uppgifterna är inte fullständiga. Känt: minst 40 licenser. Krav: 250 licenser.",),
+    ),
+    Case(
+        Why.FACTS_INCOMPLETE,
+        GROWER,
+        MODERN_WORK,
+        "2024-07-31",
+        (
+            "The figure is not known. The best type of association counts, for at most 30 points.",
+            "Partner of record: unknown of 4,000 users",
+            "No data has been imported for Jul 2024.",
+        ),
+        (
+            "Siffran är inte känd. Den bästa typen av anknytning räknas och ger högst 30 poäng.",
+            "Partner of record: okänt av 4 000 användare",
+            "Inga uppgifter har lästs in för juli 2024.",
+        ),
     ),
     Case(
         Why.CHOICE_UNKNOWN,
@@ -336,14 +359,14 @@ CASES = [
         "2016-04-30",
         (
             "The figure is not known. Required: 2,000 active entitlements.",
-            "For some months, no data has been imported.",
+            "No data has been imported for Apr 2016.",
             "It is known once platform staff import usage.csv for the months that are not reported.",
             "The active users of each workload in Apr 2016 count.",
             "not reported",
         ),
         (
             "Siffran är inte känd. Krav: 2 000 aktiva rättigheter.",
-            "För några månader har inga uppgifter lästs in.",
+            "Inga uppgifter har lästs in för apr. 2016.",
             "Det blir känt när plattformens personal läser in usage.csv för månaderna som inte är rapporterade.",
             "De aktiva användarna av varje arbetslast i apr. 2016 räknas.",
             "inte rapporterat",

@@ -14,7 +14,8 @@ from django.utils.html import strip_tags
 from associations.credit import Credit, Only
 from competencies.forecast import Timeline
 from competencies.judged import judged
-from competencies.measures.asking import Ask, Caveat, Dated
+from competencies.measures.asking import Ask
+from competencies.measures.figures import Caveat, Dated
 from competencies.programs import programs
 from por.directory.models import Partner
 from tests import estates

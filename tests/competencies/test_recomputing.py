@@ -7,16 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from associations.attaching.actions import attach as attaching
-from competencies import actions
+from competencies import actions, taking
 from competencies.models import Attainment, Holding, Recompute, Round
 from competencies.programs import computed_on
 from competencies.queries import attained, known, known_in
 from competencies.results import Result
-from competencies.taking import Batch
+from competencies.taking import Batch, locked
 from por.accounts.models import Actor
 from por.directory.models import Partner, Subscription, Usage
 from por.history.actions.relaying import relay
@@ -309,3 +309,57 @@ def test_queue_grows_by_one_statement_for_a_batch_of_events(django_assert_num_qu
         for event in events * 3:
             actions.recompute(event)
     assert Recompute.objects.count() == 1
+
+
+# --- While much waits -----------------------------------------------------------------------------------------------
+
+
+def wait_for(partner: Partner, seconds: int, **more: Any) -> None:
+    """Queue the company as an act of some seconds ago has done."""
+    row = Recompute.objects.create(company=partner.organisation, since=today(), **more)
+    Recompute.objects.filter(pk=row.pk).update(inserted_at=timezone.now() - timedelta(seconds=seconds))
+
+
+def companies_that_wait() -> set[int]:
+    return set(Recompute.objects.values_list("company", flat=True))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_company_is_computed_once_for_all_changes_since_the_first_that_is_old_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(taking, "MUCH", 2)
+    partner = make_partner()
+    for seconds in (31, 5, 0):
+        wait_for(partner, seconds)
+    with transaction.atomic():
+        batch = locked()
+    assert batch is not None
+    assert len(batch.turns) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("is_much", [True, False])
+def test_young_rows_wait_and_wake_the_worker_only_while_they_are_much(
+    monkeypatch: pytest.MonkeyPatch, is_much: bool
+) -> None:
+    monkeypatch.setattr(taking, "MUCH", 2 if is_much else 4)
+    long_since, just_now, of_a_round = make_partner(), make_partner(), make_partner()
+    wait_for(long_since, 31)
+    for _change in range(2):
+        wait_for(just_now, 1)
+    wait_for(of_a_round, 1, priority=1)
+    wakes = []
+    monkeypatch.setattr(actions.wake, "now", lambda: wakes.append(True))
+
+    actions.run()
+    assert results(long_since)
+    assert results(of_a_round)
+    assert bool(results(just_now)) is not is_much
+    assert companies_that_wait() == ({just_now.pk} if is_much else set())
+    assert wakes == ([True] if is_much else [])
+
+    Recompute.objects.update(inserted_at=timezone.now() - timedelta(seconds=30))
+    actions.run()
+    assert results(just_now)
+    assert not Recompute.objects.exists()

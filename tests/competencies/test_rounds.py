@@ -284,6 +284,22 @@ def test_new_rules_begin_one_round_of_all_days_once_the_release_is_over(rules: P
     assert check_rules() is None
 
 
+def test_new_code_that_measures_begins_a_round_as_new_rules_do(
+    rules: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    companies(1)
+    code = tmp_path / "growth.py"
+    code.write_text("SIZE = 1")
+    monkeypatch.setattr(programs, "_CODE", ((tmp_path, "*.py"),))
+    programs.fingerprint.cache_clear()
+    assert check_rules() is not None
+    assert check_rules() is None
+
+    code.write_text("SIZE = 2")
+    programs.fingerprint.cache_clear()
+    assert check_rules() is not None
+
+
 # --- Who reads them -------------------------------------------------------------------------------------------------
 
 

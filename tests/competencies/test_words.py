@@ -87,6 +87,8 @@ def test_every_metric_level_and_choice_of_every_rule_has_a_name() -> None:
         ([None, 40], Unit.SEATS, "at most 40 seats", "högst 40 licenser"),
         ([1, 3], Unit.PEOPLE, "between 1 and 3 people", "mellan 1 och 3 personer"),
         ([None, None], Unit.PEOPLE, "unknown", "okänt"),
+        ([-100, None], Unit.PERCENT, "unknown", "okänt"),
+        ([-50, None], Unit.PERCENT, "at least -50%", "minst -50 %"),
         (-2, Unit.CUSTOMERS, "-2 customers", "-2 kunder"),
     ],
 )
@@ -121,6 +123,21 @@ def test_share_is_no_part_of_another_share() -> None:
 def test_result_of_an_earlier_release_without_a_figure_is_still_said() -> None:
     reason = Reason(Why.MIXED_OPTIONS, {"metric": "usage_growth", "best": "dpor", "points": {"dpor": 4}})
     assert reason_text(reason, Unit.USERS).endswith("they are not added up. unknown.")
+
+
+def test_what_each_type_of_association_would_need_is_said_where_not_all_is_known() -> None:
+    each = {"cpor": [[None, None], 1000], "dpor": [165, 4000]}
+    figures = {"metric": "usage_growth", "best": "dpor", "points": {}, "each": each, "need": 30}
+    unknown = Reason(Why.FACTS_INCOMPLETE, figures | {"have": [None, None]})
+    partly = Reason(Why.FACTS_INCOMPLETE, figures | {"have": ["99/80", None]})
+    said = "Partner of record: 165 of 4,000 users; Claimed partner of record: unknown of 1,000 users."
+    assert reason_text(unknown, Unit.USERS) == (
+        f"The figure is not known. The best type of association counts, for at most 30 points. {said}"
+    )
+    assert reason_text(partly, Unit.USERS) == (
+        "The data is not complete. The best type of association counts, for at most 30 points. So far it gives at "
+        f"least 1.24 points. {said}"
+    )
 
 
 def test_points_are_said_as_points_whatever_the_metric_counts() -> None:

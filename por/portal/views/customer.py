@@ -35,15 +35,15 @@ THREE = 3  # cards of what the customer can do; renewals, also listed below, the
 def customer_home(request: Request) -> HttpResponse:
     actor = request.actor
     own = OwnSubscriptions(actor, timezone.localdate())
-    without_count, renewing_count = own.count_without_partner(), own.count_renewing()
+    total, without_count, renewing_count = own.counts()
     without_title = ngettext(
         "%(n)s subscription has no partner", "%(n)s subscriptions have no partner", without_count
     ) % {"n": counted(without_count)}
     renewing_title = ngettext(
         "%(n)s subscription renews within 90 days", "%(n)s subscriptions renew within 90 days", renewing_count
     ) % {"n": counted(renewing_count)}
-    total = own.count()
-    asked = waiting(actor)["help"]
+    request.waiting = waiting(actor)
+    asked = request.waiting["help"]
     asked_title = ngettext(
         "%(n)s change request waits for your answer", "%(n)s change requests wait for your answer", asked
     ) % {"n": counted(asked)}

@@ -44,11 +44,11 @@ from associations.record.usage import (
 from associations.subscriptions import figures
 from associations.subscriptions.forms import SubscriptionFilter
 from associations.subscriptions.queries import needs_attention
-from competencies.queries import company_for, newest
-from competencies.shown import shown
+from competencies.queries import reached
+from competencies.shown import summary
 from por.accounts.guards import only
 from por.accounts.middleware import Request
-from por.accounts.models import Actor
+from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind, Right
 from por.directory.access import enrolments_visible_to, partners_of
 from por.directory.forms import CustomerFilter, LocationFilter
@@ -72,7 +72,7 @@ def partner_home(request: Request) -> HttpResponse:
 
     The figures are kept until there is a new event about this partner, or a new import: every change is an event.
     """
-    actor = request.actor
+    actor, own = request.actor, cast(Organisation, request.actor.organisation)
     today = timezone.localdate()
     events = newest_events(actor, NEWEST)
     imported = newest_import()
@@ -113,7 +113,7 @@ def partner_home(request: Request) -> HttpResponse:
             "rows": kept.rows,
             "locations": [] if counts["customers"] else _locations(actor),
             "events": timeline.items(actor, events),
-            "competencies": [shown(one) for one in newest(company_for(actor), today)],
+            "competencies": [summary(one) for one in reached(own.parent_id or own.pk, today)],
         },
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from competencies.measures.asking import Figure, measured
+from competencies.measures.asking import measured
+from competencies.measures.figures import Figure
 from por.accounts.models import Organisation
 from tests import estates
 from tests.competencies.measures.cases import Case

@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from copy import copy
+from dataclasses import replace
+from datetime import timedelta
 from io import BytesIO
 from typing import Any, NamedTuple
 from zipfile import ZipFile, ZipInfo
@@ -27,6 +29,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.client import ClientHandler
 from django.test.utils import override_settings
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +39,7 @@ from associations.invitations import actions as invitations
 from por.accounts import actions as accounts
 from por.accounts.models import Organisation, Token, User
 from por.directory.models import Partner
+from por.documents import proof_forms
 from por.history.actions.relaying import relay
 from por.imports import uploads, whole
 from por.notifications.models import Notification
@@ -106,7 +110,21 @@ def look(client: Client, path: str) -> tuple[Answer, set[str]]:
         answer: Any = fresh.get(path, secure=True)
         body = b"".join(answer.streaming_content) if answer.streaming else answer.content
         transaction.set_rollback(True)
-    return Answer(answer.status_code, answer.headers, answer.cookies, body.decode(errors="replace")), written
+    return Answer(answer.status_code, answer.headers, answer.cookies, text_of(body)), written
+
+
+def text_of(body: bytes) -> str:
+    """Return all that is in an answer; of a generated document, without the time when it was made.
+
+    A form that is made again is another document with the same content: its own time says when it was fetched.
+    """
+    if body.startswith(b"PK"):
+        with ZipFile(BytesIO(body)) as archive:
+            body = b"\n".join(part for name in archive.namelist() for part in (name.encode(), archive.read(name)))
+        body = re.sub(rb"(<dcterms:(created|modified)\b[^>]*>)[^<]*", rb"\1", body)
+    if body.startswith(b"%PDF"):
+        body = re.sub(rb"/CreationDate \([^)]*\)|/ID \[[^]]*\]", b"", body)
+    return body.decode(errors="backslashreplace")  # so that no two different bytes become the same text
 
 
 def of_this_moment(client: Client, *, enforce_csrf_checks: bool = False) -> Client:
@@ -305,6 +323,19 @@ def test_what_others_have_looks_like_what_does_not_exist(cast, address, role):
         assert ROWS[row_of(address) or "", "GET"][ROLES.index(role)] == "200", "as the table says"
         return
     assert comparable(theirs, there) == comparable(none, nowhere)
+
+
+@pytest.mark.parametrize("write", [proof_forms.as_docx, proof_forms.as_pdf], ids=["docx", "pdf"])
+def test_control_forms_differ_by_what_is_in_them_and_not_by_their_time(monkeypatch, write):
+    facts = ("CPOR-1", "Usage", "usage", "Nordvik Cloud AB", "4471902", "Västerhamn Energi AB", "a.example", "1")
+    form = proof_forms.ProofForm(*facts, units=["Teams"])
+    first = write(form)
+    tomorrow = timezone.now() + timedelta(days=1)
+    monkeypatch.setattr(timezone, "now", lambda: tomorrow)
+    again, other = write(form), write(replace(form, domain="b.example"))
+
+    assert first != again
+    assert text_of(first) == text_of(again) != text_of(other)
 
 
 TENANTS = ("customer_admin", "customer_viewer", "partner_admin", "partner_viewer", "token_read")

@@ -149,6 +149,8 @@ def known(estate: Estate, role: str, data: st.DataObject, case: Any) -> None:
 
 #: The statuses that each operation has answered, for the last test.
 answered: dict[str, set[int]] = defaultdict(set)
+#: The roles that have asked each operation by itself.
+roles_asked: set[str] = set()
 
 
 def ask(estate: Estate, name: str, role: str, *, examples: int = EXAMPLES, stays: bool = False) -> None:
@@ -174,6 +176,7 @@ def ask(estate: Estate, name: str, role: str, *, examples: int = EXAMPLES, stays
 )
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_answer_is_as_the_document_says(estate, name, role):
+    roles_asked.add(role)
     ask(estate, name, role)
 
 
@@ -240,9 +243,9 @@ def test_control_an_answer_that_the_document_does_not_have_is_found(estate, monk
 
 @pytest.mark.parametrize("share", [0.8, pytest.param(0.9, marks=pytest.mark.crawl)])
 def test_nearly_every_operation_was_done_at_least_once(share):
-    """A run that ends at 404 and 422 everywhere would show nothing. The crawl sends more than `make test` does."""
-    if len(answered) < len(OPERATIONS):
-        pytest.skip("the operations were not all asked")
+    """A run that ends at 404 and 422 everywhere would show nothing. `make fuzz` asks as more roles than `make test`."""
+    if len(answered) < len(OPERATIONS) or not {"customer", "partner"} <= roles_asked:
+        pytest.skip("the operations were not all asked, or not by those who may do most of them")
     # No file that is made up is one that may be uploaded, and a claim or a conflict is rarely in the right status. Few
     # associations may be ended, and an override is for a company and a day that are rarely made up.
     rare = ("claim", "conflict", "proof", "end_", "override")

@@ -14,16 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from django.db import connection
-from django.db.models import Count
+from django.db import connection, transaction
+from django.db.models import Count, Q
 
 from associations.credit import KindsSince
+from associations.record.models import Association
 from associations.record.policies import months_before
 from associations.record.rules import AssociationKind
 from competencies.actions import known_companies
 from competencies.facts import questions
 from competencies.judged import judged
 from competencies.measures.asking import asked_once, measured
+from competencies.measures.kept import Answers, Kept
 from competencies.programs import computed_on
 from competencies.taking import TOGETHER
 from por.directory.models import Usage
@@ -169,10 +171,22 @@ def _programmes(day: date, by_size: Sequence[int]) -> list[list[str]]:
             :TOGETHER
         ],
     }
-    return [[name, *_of_companies(day, tuple(companies))] for name, companies in some.items()]
+    rows = [[name, *_of_companies(day, tuple(companies))] for name, companies in some.items()]
+    largest = by_size[0]
+    with transaction.atomic(), asked_once(keeper=lambda: Kept(largest, None)):
+        _judged(day, (largest,))
+    its = Association.objects.filter(Q(partner=largest) | Q(partner__organisation__parent=largest))
+    customer = its.values_list("customer", flat=True)[0]
+    rows.append(
+        ["the largest, one customer changed", *_of_companies(day, (largest,), lambda: Kept(largest, [customer]))]
+    )
+    rows.append(["the largest, as a page reads it", *_of_companies(day, (largest,), lambda: Answers(largest))])
+    return rows
 
 
-def _of_companies(day: date, companies: tuple[int, ...]) -> list[str]:
+def _of_companies(
+    day: date, companies: tuple[int, ...], keeper: Callable[[], Answers | None] = lambda: None
+) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM associations_association JOIN accounts_organisation AS partner"
@@ -191,14 +205,14 @@ def _of_companies(day: date, companies: tuple[int, ...]) -> list[str]:
         for one in questions(program, version, day, companies)
     }
     ours, theirs = _median(
-        partial(_judged, day, companies), partial(_plain, [plain(one, partners) for one in asked.values()])
+        partial(_judged, day, companies, keeper), partial(_plain, [plain(one, partners) for one in asked.values()])
     )
     return [f"{associations:,}", f"{len(asked)}", *_beside(ours, theirs), f"{ours.python:,.0f}"]
 
 
-def _judged(day: date, companies: tuple[int, ...]) -> None:
+def _judged(day: date, companies: tuple[int, ...], keeper: Callable[[], Answers | None] = lambda: None) -> None:
     """Find what companies have reached in all programmes, as a page and a round do."""
-    with asked_once():
+    with transaction.atomic(), asked_once(keeper=keeper):
         for program in computed_on(day):
             judged(program, day, companies)
 

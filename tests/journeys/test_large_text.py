@@ -10,7 +10,16 @@ from playwright.sync_api import BrowserType
 
 from tests.journeys.conftest import Visitor
 from tests.journeys.test_attach import ADMINISTRATOR, NILS, NORDVIK, SWEDE, detail
-from tests.journeys.test_pages import ADMINISTRATORS, CUSTOMERS, PARTNERS, SHARED, STAFFS
+from tests.journeys.test_pages import (
+    ADMINISTRATORS,
+    COMPETENCIES,
+    CUSTOMERS,
+    PARTNERS,
+    SHARED,
+    STAFFS,
+    STAFFS_COMPETENCIES,
+    speak,
+)
 
 pytestmark = pytest.mark.journey
 
@@ -70,11 +79,6 @@ def faults(one: Visitor, paths: list[str]) -> list[tuple[str, Any]]:
     return found
 
 
-def speak(stack: Any, address: str, language: str) -> None:
-    with stack.database() as cursor:
-        cursor.execute("UPDATE accounts_user SET language = %s WHERE email = %s", [language, address])
-
-
 def test_large_text_is_twice_as_large(reader):
     page = reader("customer@demo.example").open("/c/")
     assert page.evaluate("getComputedStyle(document.body).fontSize") == "28px"  # 14 pixels for others
@@ -96,12 +100,12 @@ def test_customers_pages_keep_all_text(stack, reader, address):
 @pytest.mark.crawl
 @pytest.mark.parametrize("address", [NILS, "partner@demo.example"], ids=["new partner", "partner"])
 def test_partners_pages_keep_all_text(reader, address):
-    assert faults(reader(address), [*PARTNERS, *ADMINISTRATORS]) == []
+    assert faults(reader(address), [*PARTNERS, *ADMINISTRATORS, *COMPETENCIES]) == []
 
 
 @pytest.mark.crawl
 def test_staffs_pages_keep_all_text(reader):
-    assert faults(reader("admin@demo.example"), STAFFS) == []
+    assert faults(reader("admin@demo.example"), [*STAFFS, *STAFFS_COMPETENCIES]) == []
 
 
 @pytest.mark.crawl
@@ -116,8 +120,8 @@ def test_pages_of_a_customer_with_much_to_do_keep_all_text(reader):
     [
         (ADMINISTRATOR, [*CUSTOMERS, "/c/bulk/", "/c/subscriptions/?as_of=2026-01-01", "/me/organisation/", *SHARED]),
         ("customer@demo.example", ["/c/", "/c/subscriptions/", "/c/change-requests/1/", "/c/usage/", "/inbox/"]),
-        ("partner@demo.example", [*PARTNERS, *ADMINISTRATORS, "/me/mail/", "/me/organisation/"]),
-        ("admin@demo.example", STAFFS),
+        ("partner@demo.example", [*PARTNERS, *ADMINISTRATORS, *COMPETENCIES, "/me/mail/", "/me/organisation/"]),
+        ("admin@demo.example", [*STAFFS, *STAFFS_COMPETENCIES]),
     ],
     ids=["customer", "customer with much to do", "partner", "staff"],
 )

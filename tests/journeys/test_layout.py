@@ -65,3 +65,15 @@ def test_home_of_a_customer_has_its_cards_in_one_row(visitor):
     count = page.locator(".todo li").count()
     assert count in (3, 4)  # an approved claim can be declined for some days
     assert len(tops) == (1 if count == 3 else 2)
+
+
+def test_help_of_earlier_months_is_short_on_a_phone_and_has_every_month(visitor):
+    page = visitor("partner@demo.example", phone=True).open("/p/help/retroactive/")
+    assert page.evaluate("document.documentElement.scrollHeight") < 4000, "it was 9,000 pixels high"
+    rows = page.locator("tbody tr")
+    assert rows.count() >= 12
+    assert not rows.first.is_visible()
+    page.locator("details.more > summary").first.press("Enter")
+    expect(rows.first).to_be_visible()
+    page.emulate_media(media="print")
+    expect(rows.last).to_be_visible()

@@ -17,7 +17,7 @@ from tests.competencies.test_recomputing import AZURE, make_azure, today
 from tests.factories import make_member, make_partner, make_staff
 from tests.pages import signed_in
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("last_day_of_month")]
 API = f"/api/v1/competencies/{AZURE}/"
 
 

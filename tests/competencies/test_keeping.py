@@ -26,6 +26,8 @@ from tests.competencies.measures.cases import cases
 from tests.competencies.test_recomputing import AZURE, make_azure, today
 from tests.factories import make_partner
 
+pytestmark = pytest.mark.usefixtures("last_day_of_month")
+
 
 @pytest.fixture(autouse=True)
 def every_company_is_large(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,7 @@ def test_location_is_computed_with_its_company() -> None:
     assert not results(location)
 
 
+@pytest.mark.usefixtures("last_day_of_month")
 @pytest.mark.django_db(transaction=True)
 def test_result_is_stored_once_and_again_only_when_it_differs() -> None:
     subscription, admin = make_azure()

@@ -29,6 +29,8 @@ from tests.competencies.test_recomputing import make_azure, today
 from tests.factories import make_administrator, make_customer, make_member, make_partner, make_staff, make_subscription
 from tests.pages import queries, signed_in
 
+pytestmark = pytest.mark.usefixtures("last_day_of_month")
+
 API = "/api/v1/competencies/what-if/"
 PAGE = reverse("competencies:partner_what_if")
 

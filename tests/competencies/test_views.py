@@ -25,6 +25,8 @@ from tests.competencies.test_recomputing import AZURE, make_azure, today
 from tests.factories import make_customer, make_member, make_partner, make_staff
 from tests.pages import queries, signed_in
 
+pytestmark = pytest.mark.usefixtures("last_day_of_month")
+
 LIST = reverse("competencies:partner_competencies")
 SMCS = reverse("competencies:partner_competency", args=["competency.smcs"])
 API = "/api/v1/competencies/"

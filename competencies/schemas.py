@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypedDict
 from competencies.evidence import Evidence
 from competencies.models import Round
 from competencies.results import UNREPORTED, Amount, MetricResult, Reason, Result
-from competencies.words import is_met, meets_next, reason_text, unit_of
+from competencies.words import is_met, meets_next, metric_text, reason_text
 from por.api.schema import Day, Guid, Is, Month, Timestamp, timestamp
 from por.programs.codes import Why
 from por.programs.lifecycle import StageName
@@ -303,20 +303,22 @@ def _metric(result: Result, metric: MetricResult) -> MetricShape:
         "points": None if metric.points is None else _exact(metric.points),
         "most_points": None if metric.most is None else _exact(metric.most),
         "why": [
-            *(_why(reason, unit_of(reason, rule), level) for level, reason in about),
-            *(_why(reason, unit_of(reason, rule), None) for reason in metric.said),
+            *(_why(reason, metric_text(reason, metric.metric, rule), level) for level, reason in about),
+            *(_why(reason, metric_text(reason, metric.metric, rule), None) for reason in metric.said),
         ],
     }
 
 
 def _ahead(reason: Reason, result: Result) -> WhyShape:
-    rule = result.version.metrics.get(str(reason.figures.get("metric")))
-    return _why(reason, unit_of(reason, rule) if rule else Unit.POINTS, reason.figures.get("level"))
+    name = str(reason.figures.get("metric"))
+    rule = result.version.metrics.get(name)
+    text = metric_text(reason, name, rule) if rule else reason_text(reason, Unit.POINTS)
+    return _why(reason, text, reason.figures.get("level"))
 
 
-def _why(reason: Reason, unit: Unit, level: Any) -> WhyShape:
+def _why(reason: Reason, text: str, level: Any) -> WhyShape:
     months = [f"{month:%Y-%m}" for month in reason.figures.get(UNREPORTED, ())]
-    return {"code": reason.code.value, "detail": reason_text(reason, unit), "level": level, "months": months}
+    return {"code": reason.code.value, "detail": text, "level": level, "months": months}
 
 
 def amount_shape(amount: Amount, unit: Unit) -> AmountShape:

@@ -23,13 +23,13 @@ from competencies.words import (
     decisive,
     is_met,
     meets_next,
+    metric_text,
     number_with_unit,
     of_metric,
     of_option,
     plain_amount,
     reason_of,
     reason_text,
-    unit_of,
     words_of,
 )
 from por.directory.models import Customer
@@ -274,7 +274,7 @@ def _lines(reasons: list[Reason], name: str, rule: Metric) -> list[Line]:
     """Return what is said of a metric. A reason about something that the metric follows from names it."""
     lines = []
     for one in reasons:
-        text = of_option(one, reason_text(one, unit_of(one, rule)))
+        text = of_option(one, metric_text(one, name, rule))
         about = one.figures.get("metric")
         if isinstance(about, str) and about != name and about in METRICS:
             text = of_metric(about, text)

@@ -20,6 +20,7 @@ from por.programs.codes import Why
 from por.programs.judging import NO_LEVEL, TOTAL
 from por.programs.quantity import all_of, shown
 from por.programs.rules import Measure, Metric, Unit, Version
+from por.programs.scoring import Linear, PerUnit
 from por.web.formatting import language, money_text, month_text, number_text
 
 if TYPE_CHECKING:
@@ -281,6 +282,15 @@ _BEST_INCOMPLETE = Words(
     ),
     "info",
 )
+#: The sentences where a part of what is needed for all points gives some of them.
+_OF_PARTS: Mapping[Why, Words] = {
+    Why.MET: Words(gettext_lazy("Measured: %(have)s. Needed for all points: %(need)s."), "ok"),
+    Why.SHORT_BY: Words(gettext_lazy("%(have)s of %(need)s for all points. Missing: %(short)s."), "bad"),
+    Why.FACTS_INCOMPLETE: Words(
+        gettext_lazy("The data is not complete. Known: %(have)s. Needed for all points: %(need)s."), "info"
+    ),
+    Why.NO_FACTS: Words(gettext_lazy("The figure is not known. Needed for all points: %(need)s."), "info"),
+}
 #: The sentence where the months without data can be named.
 _OF_MONTHS = Words(gettext_lazy("No data has been imported for %(unreported)s."), "info")
 #: Shares are not so much of another share.
@@ -329,9 +339,13 @@ def unit_of(reason: Reason, metric: Metric) -> Unit:
     return metric.unit
 
 
-def words_of(reason: Reason) -> Words:
-    """Return the sentence for a reason. A shortage whose size is not known is said as what is not known."""
+def words_of(reason: Reason, *, of_part: bool = False) -> Words:
+    """Return the sentence for a reason. A shortage whose size is not known is said as what is not known.
+
+    `of_part` says that there are some points for a part of what is needed.
+    """
     code, have = reason.code, reason.figures.get("have")
+    sentences = {**SENTENCES, **_OF_PARTS} if of_part else SENTENCES
     if code is Why.FIGURE_NOT_PUBLISHED and reason.figures.get("blocks"):
         return _DECIDES
     if reason.figures.get(UNREPORTED):
@@ -339,10 +353,10 @@ def words_of(reason: Reason) -> Words:
     if code is Why.FACTS_INCOMPLETE and _POINTS in reason.figures:
         return _BEST_NOT_KNOWN if have in _NOTHING else _BEST_INCOMPLETE
     if "need" in reason.figures and (code is Why.NO_FACTS or (code in _SHORT and have in _NOTHING)):
-        return _NOT_KNOWN
+        return sentences[Why.NO_FACTS] if of_part else _NOT_KNOWN
     if code in _SHORT and isinstance(have, list):
-        return SENTENCES[Why.FACTS_INCOMPLETE]
-    return SENTENCES[code]
+        return sentences[Why.FACTS_INCOMPLETE]
+    return sentences[code]
 
 
 #: The codes that say how much there is of what is needed, and what that is where nothing is known.
@@ -357,8 +371,17 @@ class _Values(dict[str, str]):
         return _("unknown")
 
 
-def reason_text(reason: Reason, unit: Unit) -> str:
-    """Return why something is so, in the reader's language. Amounts are of this unit, those of scores are points."""
+def metric_text(reason: Reason, name: str, rule: Metric) -> str:
+    """Return why something of a metric is so, in the reader's language."""
+    of_part = isinstance(rule.score, (Linear, PerUnit)) and reason.figures.get("metric") == name
+    return reason_text(reason, unit_of(reason, rule), of_part=of_part)
+
+
+def reason_text(reason: Reason, unit: Unit, *, of_part: bool = False) -> str:
+    """Return why something is so, in the reader's language. Amounts are of this unit, those of scores are points.
+
+    `of_part` says that there are some points for a part of what is needed.
+    """
     figures = reason.figures
     of_metric = unit
     if reason.code in _OF_POINTS or figures.get("metric") == TOTAL or _POINTS in figures:
@@ -375,10 +398,10 @@ def reason_text(reason: Reason, unit: Unit) -> str:
             values[name] = named(value)
         else:
             values[name] = str(value)
-    words = words_of(reason)
+    words = words_of(reason, of_part=of_part)
     if reason.code in (Why.SHORT_BY, Why.TOTAL_SHORT) and (have := reason.amount("have")).is_known:
         if unit is Unit.PERCENT:
-            return str(_SHORT_OF_SHARE) % values
+            return str(_OF_PARTS[Why.MET].text if of_part else _SHORT_OF_SHARE) % values
         if unit is not Unit.USD:
             values["have"] = plain_amount(have)  # its unit stands beside it
     elif reason.code is Why.TOTAL_SHORT and have.low is not None and have.high is not None:
@@ -426,8 +449,8 @@ def reason_of(reason: Reason, version: Version) -> str:
     if not isinstance(metric, str) or metric not in METRICS or reason.code is Why.AT_ZERO:
         return reason_text(reason, Unit.POINTS)
     rule = version.metrics.get(metric)
-    text = of_option(reason, reason_text(reason, unit_of(reason, rule) if rule else Unit.POINTS))
-    return of_metric(metric, text)
+    text = metric_text(reason, metric, rule) if rule else reason_text(reason, Unit.POINTS)
+    return of_metric(metric, of_option(reason, text))
 
 
 def of_metric(metric: str, text: str) -> str:

@@ -75,11 +75,11 @@ CASES = [
         DATA_AI,
         "2024-05-31",
         (
-            "Met: at least 6 services. Required: 5 services.",
+            "Measured: at least 6 services. Needed for all points: 5 services.",
             "A service counts once for the whole company, so no customers are named for services.",
         ),
         (
-            "Uppfyllt: minst 6 tjänster. Krav: 5 tjänster.",
+            "Uppmätt: minst 6 tjänster. För alla poäng krävs 5 tjänster.",
             "En tjänst räknas en gång för hela företaget, så för tjänster anges inga kunder.",
         ),
     ),
@@ -115,11 +115,11 @@ CASES = [
         DATA_AI,
         "2024-05-31",
         (
-            "Measured: 15%. Required: 20%.",
+            "Measured: 15%. Needed for all points: 20%.",
             "What counts is how much the consumption of May 2024 is above that of May 2023.",
         ),
         (
-            "Uppmätt: 15 %. Krav: 20 %.",
+            "Uppmätt: 15 %. För alla poäng krävs 20 %.",
             "Det som räknas är hur mycket förbrukningen i maj 2024 ligger över den i maj 2023.",
         ),
     ),

@@ -11,9 +11,10 @@ from django.utils import translation
 
 from competencies.programs import COMPUTED, computed_on, programs
 from competencies.results import Amount, Reason
-from competencies.words import CHOICES, LEVELS, METRICS, SENTENCES, TRACKS, amount_text, reason_text
+from competencies.words import CHOICES, LEVELS, METRICS, SENTENCES, TRACKS, amount_text, metric_text, reason_text
 from por.programs.codes import Why
 from por.programs.rules import Unit
+from por.programs.scoring import Linear, PerUnit
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 #: The figures that each code has, as por/programs/codes.py says.
@@ -113,6 +114,23 @@ def test_shortage_of_unknown_size_is_said_as_what_is_not_known() -> None:
     assert reason_text(unknown, Unit.PERCENT) == "The figure is not known. Required: 20%."
     assert reason_text(nothing, Unit.PERCENT) == "The figure is not known. Required: 20%."
     assert reason_text(partly, Unit.PERCENT) == "The data is not complete. Known: at least 5%. Required: 20%."
+
+
+def test_what_gives_all_points_is_not_called_required() -> None:
+    """A part of it gives some of the points, and a total may be reached without the others."""
+    version = programs()["pcs.modern_work"].on(date(2024, 7, 31))
+    assert version is not None
+    for name, metric in version.metrics.items():
+        need = {"metric": name, "need": 10}
+        said = [
+            metric_text(Reason(Why.MET, {**need, "have": 11}), name, metric),
+            metric_text(Reason(Why.SHORT_BY, {**need, "have": 7, "short": 3}), name, metric),
+            metric_text(Reason(Why.FACTS_INCOMPLETE, {**need, "have": [7, None]}), name, metric),
+            metric_text(Reason(Why.NO_FACTS, need), name, metric),
+        ]
+        is_in_parts = isinstance(metric.score, Linear | PerUnit)
+        assert ["all points" in one for one in said] == [is_in_parts] * 4, name
+        assert ["Required" in one for one in said] == [not is_in_parts and one != said[1] for one in said], name
 
 
 def test_share_is_no_part_of_another_share() -> None:

@@ -230,7 +230,7 @@ def competency_shape(result: Result) -> CompetencyShape:
         "track": result.track,
         "total": None if result.total is None else amount_shape(result.total, Unit.POINTS),
         "metrics": [_metric(result, one) for one in result.metrics],
-        "why": [_why(one, Unit.POINTS, one.figures.get("level")) for one in result.reasons],
+        "why": [_why(one, reason_text(one, Unit.POINTS), one.figures.get("level")) for one in result.reasons],
     }
 
 

@@ -29,6 +29,7 @@ from por.programs.quantity import Number
 from por.programs.rules import Metric, Version
 from por.programs.scoring import Ladder
 from por.programs.tests import ENOUGH, Compare, Test, parts_of
+from tests.api import Api
 from tests.competencies import coded
 from tests.competencies.coded import (
     CONSUMER,
@@ -566,6 +567,15 @@ def test_case_has_its_code(readers: dict[str, Actor], case: Case) -> None:
     company = readers[case.company].organisation
     assert company is not None
     assert case.code in codes_of(attained_in(company, case.program, date.fromisoformat(case.day)))
+
+
+OF_VERDICTS = (Why.AT_ZERO, Why.TOTAL_SHORT, Why.TOTAL_UNDETERMINED, Why.BEST_TRACK, Why.TRACK_UNDETERMINED)
+
+
+@pytest.mark.parametrize("case", [one for one in CASES if one.code in OF_VERDICTS], ids=lambda case: case.code)
+def test_api_says_of_a_verdict_what_its_page_says(readers: dict[str, Actor], case: Case) -> None:
+    answer = Api(readers[case.company]).get(f"competencies/{case.program}/", {"as_of": case.day}).json()
+    assert case.english[0] in [one["detail"] for one in answer["why"] if one["code"] == case.code]
 
 
 def test_every_code_is_on_a_page_or_cannot_be_on_one() -> None:

@@ -55,8 +55,16 @@ class Measure(StrEnum):
     CONSULTANTS_GROWTH = "consultants_growth"
 
 
-#: What is counted by these is never below 0. A net, revenue less credits and a growth can be.
-COUNTED = frozenset(Measure) - {Measure.NET_NEW_TENANTS, Measure.REVENUE, Measure.CONSULTANTS_GROWTH}
+#: What is counted by these is never below 0. A net, revenue less credits, a growth and what is compared with a year
+#: before can be.
+COUNTED = frozenset(Measure) - {
+    Measure.NET_NEW_TENANTS,
+    Measure.TENANTS,
+    Measure.ACTIVE_USERS,
+    Measure.DEPLOYED_TENANTS,
+    Measure.REVENUE,
+    Measure.CONSULTANTS_GROWTH,
+}
 
 
 class Unit(StrEnum):

@@ -257,6 +257,30 @@ def test_revenue_of_a_trial_does_not_count(tmp_path):
     assert verdicts("competency.cloud_crm", "2018-06-30")[PARTNER].metrics["net_new_cloud_revenue"].value.low == 1000
 
 
+def test_more_customers_a_year_before_are_a_net_below_zero(tmp_path):
+    of_record, other = subscription_id(1), subscription_id(2)
+    loaded = estates.load(
+        estates.write(
+            tmp_path,
+            partners=[estates.partner()],
+            customers=[estates.customer()],
+            subscriptions=[estates.subscription(one, started_on="2023-01-01") for one in (of_record, other)],
+            associations=[
+                estates.association(subscription_id=of_record, began_on="2023-01-01", ended_on="2024-01-01"),
+            ],
+            usage=[
+                estates.usage("2023-05", subscription_id=of_record),
+                estates.usage("2024-05", subscription_id=other),
+            ],
+        )
+    )
+    assert not loaded.errors
+
+    adds = verdicts("pcs.modern_work", "2024-06-15")[PARTNER].metrics["net_customer_adds"]
+    assert (adds.value.low, adds.value.high, adds.points.high) == (-1, -1, 0)
+    assert [code.figures["short"] for code in adds.codes] == [6]
+
+
 def test_some_companies_get_the_verdict_that_they_have_among_all(tmp_path):
     load(tmp_path)
     [key] = Partner.objects.filter(mpn_id=PARTNER).values_list("pk", flat=True)

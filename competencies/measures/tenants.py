@@ -230,7 +230,8 @@ class Sized:
 def sizes(units: Units, asks: Sequence[Ask], months: list[date]) -> Sized:
     """Return the tenants of each size in these months, whoever their partner is.
 
-    A tenant that is too large now may have been promoted; if nothing is reported of a year before, nobody knows.
+    A tenant that is too large now may have been promoted; if nothing is reported of a year before, nobody knows. But
+    one whose subscriptions began later was certainly not small then.
     """
     found = sizes_of(asks)
     assert found, "A tenant is counted by its size."
@@ -267,6 +268,10 @@ _SIZED = """sized AS (
         AS asked (size, low, high, promoted)
     ON units BETWEEN asked.low AND asked.high OR (asked.promoted AND units > asked.high AND (
         before BETWEEN asked.low AND asked.high
-        OR (month - interval '1 year')::date NOT IN (SELECT month FROM directory_reportedmonth WHERE file = 'usage')
+        OR ((month - interval '1 year')::date NOT IN (SELECT month FROM directory_reportedmonth WHERE file = 'usage')
+            AND EXISTS (
+                SELECT FROM directory_subscription AS earlier WHERE earlier.customer_id = sizes.customer_id
+                    AND NOT earlier.is_trial AND earlier.started_on < month - interval '11 months'
+            ))
     ))
 )"""

@@ -7,11 +7,12 @@ from math import inf
 
 import pytest
 
-from competencies.facts import attain, questions
+from competencies.facts import attain, facts_of, questions
 from competencies.measures.named import MEASURES
 from competencies.programs import COMPUTED, programs
 from por.directory.models import Partner
 from por.programs.codes import Why
+from por.programs.facts import Facts
 from tests import estates
 from tests.estates import PARTNER, RIVAL
 
@@ -29,6 +30,14 @@ def verdicts(program: str, day: str, **only) -> dict[str, object]:
     names = dict(Partner.objects.values_list("pk", "mpn_id"))
     found = attain(programs()[program], date.fromisoformat(day), **only)
     return {names[company]: outcome for company, outcome in found.items()}
+
+
+def facts_of_work(day: str) -> Facts:
+    """Return the facts of the first partner for Modern Work."""
+    program, on = programs()["pcs.modern_work"], date.fromisoformat(day)
+    version = program.on(on)
+    assert version is not None
+    return facts_of(program, version, on)[Partner.objects.get(mpn_id=PARTNER).pk]
 
 
 def load(directory, *, began: str = "2016-06-15", kind: str = "dpor", customers: int = 4, seats: int = 10) -> None:
@@ -279,6 +288,23 @@ def test_more_customers_a_year_before_are_a_net_below_zero(tmp_path):
     adds = verdicts("pcs.modern_work", "2024-06-15")[PARTNER].metrics["net_customer_adds"]
     assert (adds.value.low, adds.value.high, adds.points.high) == (-1, -1, 0)
     assert [code.figures["short"] for code in adds.codes] == [6]
+
+
+@pytest.mark.parametrize(("started", "known"), [("2022-05-31", False), ("2022-06-01", True)])
+def test_tenant_that_began_later_was_not_small_in_a_month_that_nobody_reported(tmp_path, started, known):
+    loaded = estates.load(
+        estates.write(
+            tmp_path,
+            partners=[estates.partner()],
+            customers=[estates.customer()],
+            subscriptions=[estates.subscription(started_on=started)],
+            associations=[estates.association(kind="csp", began_on="2022-07-01")],
+            usage=[estates.usage("2023-05"), estates.usage("2024-05")],
+        )
+    )
+    assert not loaded.errors
+
+    assert facts_of_work("2024-06-15").number("deployments.csp.smb").known is known
 
 
 def test_some_companies_get_the_verdict_that_they_have_among_all(tmp_path):

@@ -360,8 +360,14 @@ class Oracle:
         small = {one for one, size in now.items() if 11 <= size <= 300}
         large = {one for one, size in now.items() if size > 300}
         if back(month, 12) not in self.reported:
-            return small, large
+            begun = self._begun_by(last_day(back(month, 12)))
+            return small, large & begun
         return small | {one for one in large if 11 <= before.get(one, 0) <= 300}, set()
+
+    def _begun_by(self, day: date) -> set[str]:
+        """Return the tenants with a paid subscription that had begun by a day."""
+        rows = self.db.execute(f"SELECT tenant FROM subscription WHERE NOT trial AND started_on <= DATE '{day}'")
+        return {row[0] for row in rows.fetchall()}
 
     def _used_by(self, rule: Rule, month: date) -> list[tuple[str, str, str, str, int | None, int | None]]:
         """Return company, tenant, subscription, workload, active and paid of the units held at the end of a month."""

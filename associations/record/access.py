@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 from django.core.cache import caches
 from django.db import models
 from django.db.models import Count, Exists, F, Func, OuterRef, Q, Subquery, Sum, Value
-from django.db.models.functions import Cast, Concat
+from django.db.models.functions import Cast, Coalesce, Concat
 from django.db.models.lookups import IsNull
 
 from associations.record.models import Association, SeenUsage
@@ -99,10 +99,13 @@ def restricted(
     return subscriptions.filter(reduce(or_, keys)) if keys else subscriptions.none()
 
 
-def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
+def subscriptions_visible_to(
+    actor: Actor, until: models.expressions.Combinable | None = None
+) -> models.QuerySet[Subscription]:
     """Return a customer's own subscriptions, those a partner is or was associated with, or all of them for staff.
 
     With a tenant, a partner is associated with all of its subscriptions; with a workload, with those that have it.
+    For who needs none past a key (`until`), a partner's associations with later subscriptions are not read.
     """
     if actor.is_staff:
         return Subscription.objects.all()
@@ -110,12 +113,25 @@ def subscriptions_visible_to(actor: Actor) -> models.QuerySet[Subscription]:
         return Subscription.objects.filter(customer=actor.organisation_id)
     if actor.kind == OrganisationKind.PARTNER:
         own = Association.objects.not_undone().filter(partner__in=partner_ids(actor))
+        near = own if until is None else own.filter(subscription__lte=until)
         return Subscription.objects.filter(
-            Exists(own.filter(subscription=OuterRef("pk")))
+            Exists(near.filter(subscription=OuterRef("pk")))
             | Exists(own.filter(customer=OuterRef("customer"), subscription=None, workload=""))
             | shown_by_workload(actor)
         )
     return Subscription.objects.none()
+
+
+def key_of_own(actor: Actor, number: int, after: Any = None) -> Coalesce:
+    """Return the key of this subscription, the first one is 1, of those that a partner's associations name.
+
+    With `after`, those past that key count. Where they are fewer, it is a key that none reaches.
+    """
+    named = Association.objects.not_undone().visible_to(actor).filter(subscription__isnull=False)
+    if after is not None:
+        named = named.filter(subscription__gt=after)
+    keys = named.order_by("subscription_id").values("subscription_id").distinct()
+    return Coalesce(Subquery(keys[number - 1 : number]), Value(models.BigIntegerField.MAX_BIGINT))
 
 
 def all_visible_to(actor: Actor) -> models.QuerySet[Subscription]:

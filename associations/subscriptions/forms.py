@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Self
@@ -12,13 +12,22 @@ from django.db.models import Exists, QuerySet
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from associations.record.access import Reader, customers_visible_to, few_keys, restrict_to_ids, restricted
+from associations.record.access import (
+    Reader,
+    customers_visible_to,
+    few_keys,
+    key_of_own,
+    restrict_to_ids,
+    restricted,
+    subscriptions_visible_to,
+)
 from associations.record.former import renews_before, with_status
-from associations.record.queries import held, subscriptions_for_listing
+from associations.record.queries import for_listing, held, subscriptions_for_listing
 from associations.subscriptions.schemas import subscription_values
 from associations.subscriptions.searching import Matches, SearchShape, matches_of
 from por.accounts.models import Actor
-from por.db.keyset import Prepared
+from por.accounts.rules import OrganisationKind
+from por.db.keyset import Prepared, Shape
 from por.db.prepared import Param, PreparedQuery
 from por.directory.actions import malformed
 from por.directory.models import Partner, Subscription
@@ -149,7 +158,7 @@ def params(actor: Actor, few: Few, given: Mapping[str, Any], search: Matches | N
 
 
 @dataclass(frozen=True)
-class ListShape:
+class ListShape(Shape):
     """What the SQL of a list of subscriptions depends on: the reader, its choices, which values they give, its search.
 
     `few` is whether a small partner has subscriptions, and tenants; None for other readers.
@@ -159,7 +168,7 @@ class ListShape:
     few: tuple[bool, bool] | None
     choices: tuple[str, ...]
     values: tuple[bool, ...]
-    search: SearchShape | None
+    search: SearchShape | None = None
 
     @classmethod
     def of(cls, actor: Actor, few: Few, given: Mapping[str, Any], search: Matches | None = None) -> Self:
@@ -180,6 +189,17 @@ class ListShape:
 
     def rows(self) -> QuerySet[Subscription, Any]:
         return subscription_values(self.filtered(self.restricted(subscriptions_for_listing(self.reader.actor()))))
+
+    def first_rows(self, order: tuple[str, ...], size: int, after: Sequence[Any] | None) -> QuerySet[Subscription, Any]:
+        """Return as much of the list as has its first rows, where an index finds the last of them.
+
+        A large partner's list without filters, in the order of keys, has at least those that its associations name.
+        """
+        actor, whole = self.reader.actor(), ListShape(self.reader, None, ("",) * len(_CHOICES), (False,) * len(_VALUES))
+        if self != whole or actor.kind != OrganisationKind.PARTNER or actor.below or order != ("pk",):
+            return self.rows()
+        until = key_of_own(actor, size, after[0] if after else None)
+        return subscription_values(for_listing(subscriptions_visible_to(actor, until)))
 
     def restricted(self, visible: QuerySet[Subscription]) -> QuerySet[Subscription]:
         """Return the same subscriptions; of a small partner by their keys."""

@@ -148,11 +148,11 @@ def _holder(page: Mapping[str, Any], cells: Cells, row: Any) -> SafeString:
         return _no_partner(page, cells, row)
     if row.record.is_own_tenant:
         return _badges(cells.language)["of_itself"]
-    since = ui.since(row.record.began_at)
+    began_at = row.record.began_at
     if row.record.partner_id == page["own"]:  # a reader's own name says nothing in each row
-        return filled("<span>{}</span>", ui.day(row.record.began_at) if page["with_trend"] else since)
+        return filled("<span>{}</span>", cells.day(began_at) if page["with_trend"] else cells.since(began_at))
     name = row.record.partner.organisation.name
-    return filled('<span>{}<br><span class="tiny muted">{}</span></span>', name, since)
+    return filled('<span>{}<br><span class="tiny muted">{}</span></span>', name, cells.since(began_at))
 
 
 # --- Filters --------------------------------------------------------------------------------------------------------

@@ -43,7 +43,12 @@ class Shape(Protocol):
     def rows(self) -> QuerySet[Any, Any]:
         """Return the list as named tuples, or models, with Params in place of values."""
 
-    def __hash__(self) -> int: ...
+    def first_rows(self, order: tuple[str, ...], size: int, after: Sequence[Any] | None) -> QuerySet[Any, Any]:
+        """Return as much of the list as has its first rows in this order, of those past a place if there is one."""
+        return self.rows()
+
+    def __hash__(self) -> int:
+        return super().__hash__()
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,13 @@ def _prepared(
     shape: Shape, order: tuple[str, ...], size: int, *, has_place: bool, backwards: bool
 ) -> PreparedQuery[Any]:
     place = [Param(f"place_{number}") for number in range(len(order))] if has_place else None
+
+    def build() -> QuerySet[Any, Any]:
+        rows = shape.rows() if backwards else shape.first_rows(order, size, place)
+        return _beyond(rows, order, place, backwards=backwards)[:size]
+
     return PreparedQuery(
-        lambda: _beyond(shape.rows(), order, place, backwards=backwards)[:size],
+        build,
         planned_each_time=shape.planned_each_time,
     )
 

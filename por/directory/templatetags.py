@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from por.db.models import words_of
 from por.directory.models import Partner, Subscription
 from por.directory.rules import missing_by
-from por.web.formatting import NONE, country_text, day_text, days_left_text, money_text
+from por.web.formatting import NONE, country_text, day_of, day_text, days_left_text, money_text
 from por.web.frames import filled
 from por.web.templatetags import ui
 
@@ -28,6 +28,7 @@ class Cells:
 
     def __init__(self) -> None:
         self.language, self.today = get_language(), timezone.localdate()
+        self.zone = timezone.get_current_timezone()
         self.products, self.agreements, self.statuses = (
             _words(name, self.language) for name in ("product", "agreement", "status")
         )
@@ -64,6 +65,14 @@ class Cells:
         """Return when the subscription renews and, if it is soon, how soon."""
         has_ended = subscription.status == Subscription.Status.EXPIRED
         return _renewal(subscription.renews_on, has_ended, self.today, self.language)
+
+    def day(self, value: datetime) -> SafeString:
+        """Return the reader's day of an instant, for a reader and for machines."""
+        return ui.day_in(day_of(value, self.zone), self.language)
+
+    def since(self, value: datetime) -> SafeString:
+        """Return the words that say since which day something is so."""
+        return ui.since_in(day_of(value, self.zone), self.language)
 
     def used(self, usage: Any) -> SafeString | str:
         """Return the active and paid seats of a month, or what was consumed in it; a dash if neither is known."""

@@ -87,7 +87,7 @@ def _renewing() -> QuerySet[Subscription]:
 
 
 @dataclass(frozen=True)
-class _Listed:
+class _Listed(Shape):
     """The shape of some of a customer's subscriptions, which has the same SQL for every customer and day."""
 
     rows: Callable[[], QuerySet[Subscription]]

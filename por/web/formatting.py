@@ -6,7 +6,7 @@ formats of bare values and form fields in por/web/formats (FORMAT_MODULE_PATH).
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
@@ -29,9 +29,9 @@ def language() -> str:
     return "sv" if (get_language() or "").startswith("sv") else "en"
 
 
-def local(moment: datetime) -> datetime:
+def local(moment: datetime, zone: tzinfo | None = None) -> datetime:
     """Return an instant in the reader's time zone; one without a time zone as it is."""
-    return timezone.localtime(moment) if timezone.is_aware(moment) else moment
+    return timezone.localtime(moment, zone) if timezone.is_aware(moment) else moment
 
 
 def is_day(moment: datetime) -> bool:
@@ -42,11 +42,14 @@ def is_day(moment: datetime) -> bool:
     return timezone.is_aware(moment) and moment.astimezone(UTC).time() == time.min
 
 
-def day_of(value: date | datetime) -> date:
-    """Return the reader's day of an instant. A day, and an instant that stands for one, is that day for everyone."""
+def day_of(value: date | datetime, zone: tzinfo | None = None) -> date:
+    """Return the reader's day of an instant. A day, and an instant that stands for one, is that day for everyone.
+
+    `zone` is the reader's time zone, for those who have looked it up for many instants.
+    """
     if not isinstance(value, datetime):
         return value
-    return value.astimezone(UTC).date() if is_day(value) else local(value).date()
+    return value.astimezone(UTC).date() if is_day(value) else local(value, zone).date()
 
 
 def start_of_day(day: date) -> datetime:

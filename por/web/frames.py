@@ -55,23 +55,20 @@ class Frame:
 
     def render(self, rows: Iterable[Mapping[str, str]], **flags: Hashable) -> SafeString:
         """Return the rows with these cells, escaped as in any template; the flags are further variables."""
-        first, *parts = _parts(self.template, self.cells, tuple(flags.items()), get_language())
-        shown = []
+        parts = list(_parts(self.template, self.cells, tuple(flags.items()), get_language()))
+        cells, shown = parts[1::2], list[str]()
         for row in rows:
-            shown.append(first[1])
-            for cell, text in parts:
-                value = row[cell]
-                shown.append(value if type(value) is SafeString else escaped(value))
-                shown.append(text)
+            values = [row[cell] for cell in cells]
+            parts[1::2] = [value if type(value) is SafeString else escaped(value) for value in values]
+            shown += parts
         return SafeString("".join(shown))
 
 
 @lru_cache(128)
 def _parts(
     template: str, cells: tuple[str, ...], flags: tuple[tuple[str, Hashable], ...], _language: str | None
-) -> list[tuple[str, str]]:
-    """Return each cell of the row with the text after it; the first has no cell."""
+) -> list[str]:
+    """Return the texts of the row, and between two of them each time the name of a cell."""
     marks = {cell: mark_safe(f"\0{cell}\0") for cell in cells}
     text = INDENT.sub("\n", render_to_string(template, marks | dict(flags)))
-    found = MARK.split(text)
-    return list(zip(["", *found[1::2]], found[::2], strict=True))
+    return MARK.split(text)

@@ -16,7 +16,7 @@ from django.http import QueryDict, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import get_language, ngettext
 
-from por.db.keyset import CursorInvalid, Prepared, read_part
+from por.db.keyset import CursorInvalid, Prepared, Shape, read_part
 from por.db.locks import statement_timeout
 from por.errors import Refused
 from por.web.csv_export import csv_lines
@@ -159,7 +159,7 @@ class Page(Generic[Row]):
 
 
 @dataclass(frozen=True)
-class Whole:
+class Whole(Shape):
     """The shape of a list that is the same for all its readers."""
 
     rows: Callable[[], QuerySet[Any]]

@@ -22,7 +22,7 @@ from associations.subscriptions.forms import ListShape, SubscriptionFilter, para
 from por.accounts.middleware import Request
 from por.accounts.models import Actor, Organisation
 from por.accounts.rules import OrganisationKind, Right
-from por.db.keyset import Part, Prepared, count_each, read_part
+from por.db.keyset import Part, Prepared, Shape, count_each, read_part
 from por.db.prepared import AnyOf, Param, PreparedQuery
 from por.directory.models import Subscription
 from por.directory.queries import formerly
@@ -36,7 +36,7 @@ Restrict = Callable[[Actor, QuerySet[Subscription], date | None], QuerySet[Subsc
 
 
 @dataclass(frozen=True)
-class PageShape:
+class PageShape(Shape):
     """What the SQL of a tab of a page depends on: the reader, the filters that are used, and what today is.
 
     The functions are those of subscription_listing. They are the same for every request. With `only`, the rows are

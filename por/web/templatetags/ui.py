@@ -251,11 +251,11 @@ def day(value: date | datetime | None, weekday: bool = False) -> SafeString:
     """Return a date as the reader writes it, and for machines."""
     if value is None:
         return format_html("{}", formatting.NONE)
-    return _day(formatting.day_of(value), weekday, get_language())
+    return day_in(formatting.day_of(value), get_language(), weekday)
 
 
 @lru_cache(4096)
-def _day(value: date, weekday: bool, _language: str | None) -> SafeString:
+def day_in(value: date, _language: str | None, weekday: bool = False) -> SafeString:
     return format_html('<time datetime="{}">{}</time>', value.isoformat(), formatting.day_text(value, weekday=weekday))
 
 
@@ -268,11 +268,11 @@ def deadline(value: formatting.Deadline) -> SafeString:
 @register.simple_tag
 def since(value: date | datetime) -> SafeString:
     """Return the words that say since which day something is so."""
-    return _since(formatting.day_of(value), get_language())
+    return since_in(formatting.day_of(value), get_language())
 
 
 @lru_cache(4096)
-def _since(value: date, _language: str | None) -> SafeString:
+def since_in(value: date, _language: str | None) -> SafeString:
     return mark_safe(_("since %(when)s") % {"when": day(value)})
 
 

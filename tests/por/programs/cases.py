@@ -64,6 +64,10 @@ def programs() -> dict[str, Program]:
     return read_programs(RULES, SOURCES)
 
 
+#: What every case has.
+SHAPE = {"id": str, "program": str, "metric": str, "inputs": Mapping, "expected": Mapping}
+
+
 def read_cases(file: Path) -> list[Case]:
     loaded = json.loads(file.read_text(encoding="utf-8"), parse_float=Fraction)
     return [Case.of(one) for one in loaded["examples"]]
@@ -87,6 +91,9 @@ class Case:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Case:
+        for key, kind in SHAPE.items():
+            if not isinstance(given.get(key), kind):
+                raise UnknownCase(f"the case {given.get('id', given)} has no {key} of the right form")
         inputs = given["inputs"]
         return cls(
             given["id"],
@@ -152,6 +159,8 @@ def answer(case: Case) -> Answer:
 def differences(case: Case) -> list[str]:
     """Return where the answer differs from what the case expects."""
     given = answer(case)
+    if not case.expected:
+        raise UnknownCase(f"{case.program}, {case.metric}: nothing is expected")
     found = []
     for name, expected in case.expected.items():
         if name in PROSE or name.startswith(PROSE_PREFIX):
@@ -216,7 +225,23 @@ def facts_of(case: Case, names: Mapping[str, str], **choice: str) -> Facts:
         "option": case.take("option"),
         **choice,
     }
+    known = choices()
+    for name, one in chosen.items():
+        if one and one not in known[name]:
+            raise UnknownCase(f"{case.program}, {case.metric}: the {name} {one} is not known")
     return Facts(found, {name: one for name, one in chosen.items() if one}, case.day, given_only=True)
+
+
+@cache
+def choices() -> Mapping[str, set[str]]:
+    """Return what the rules let figures depend on, and the options of their levels."""
+    found: dict[str, set[str]] = {"option": set()}
+    for program in programs().values():
+        for name, choice in program.choices.items():
+            found.setdefault(name, set()).update(choice.of)
+        for version in program.versions:
+            found["option"].update(version.outcome.options if version.outcome else ())
+    return found
 
 
 UNPUBLISHED = Figure(EVERYTHING, Status.UNKNOWN, (), published=False)

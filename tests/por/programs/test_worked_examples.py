@@ -52,6 +52,25 @@ def test_result_that_no_rule_knows_fails_by_its_name() -> None:
         differences(example(expected={"joy": 3}))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [({"market": "mars"}, "market mars"), ({"option": "huge"}, "option huge"), ({"path": "XX"}, "path xx")],
+)
+def test_choice_that_no_rule_knows_fails_by_its_name(inputs: dict[str, object], said: str) -> None:
+    with pytest.raises(UnknownCase, match=f"the {said} is not known"):
+        differences(example(inputs=inputs))
+
+
+def test_case_that_expects_nothing_fails() -> None:
+    with pytest.raises(UnknownCase, match="nothing is expected"):
+        differences(example(expected={}))
+
+
+def test_case_of_another_form_fails_by_its_name() -> None:
+    with pytest.raises(UnknownCase, match="the case X has no inputs of the right form"):
+        example(inputs=[4])
+
+
 def test_control_a_wrong_expectation_is_found() -> None:
     assert differences(example()) == []
     assert differences(example(expected={"meets_silver": False})) != []

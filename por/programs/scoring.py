@@ -230,7 +230,8 @@ class BestOfOptions:
         why = Why.MIXED_OPTIONS if all(one.high < inf for one in parts.values()) else Why.FACTS_INCOMPLETE
         figures = {"metric": name, "best": leader, "points": known, "each": each}
         code = Code(why, figures | {"need": most.json(), "have": best.json()})
-        value = facts.number(f"{name}.{leader}")  # what was measured for it, not what it is worth
+        best_ones = [kind for kind, one in parts.items() if kind == leader or one.high > parts[leader].low < most.high]
+        value = hull(facts.number(f"{name}.{kind}") for kind in best_ones)  # what was measured, not what it is worth
         return Scored(value, _between(best, most), (code, *_capped(name, best.low > most.high, most)), parts)
 
     def most(self, choice: Mapping[str, str]) -> Q:

@@ -135,6 +135,21 @@ def test_every_kind_is_tried() -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "value"),
+    [
+        ({"m.cpor": 5, "m.dpor": 24}, point(24)),
+        ({"m.cpor": 5, "m.dpor": 4}, point(5)),
+        ({"m.cpor": 0}, EVERYTHING),
+        ({"m.cpor": 5, "m.dpor": either(0, 19)}, point(5)),
+        ({"m.cpor": 5, "m.dpor": either(0, 24)}, either(0, 24)),
+        ({"m.cpor": 10}, point(10)),
+    ],
+)
+def test_value_of_the_best_option_is_open_while_another_one_may_be_better(facts: dict[str, Any], value: Q) -> None:
+    assert scored(OPTIONS, facts, track="big").value == value
+
+
+@pytest.mark.parametrize(
     ("score", "facts", "why"),
     [
         (LINEAR, {"value": 3}, Why.SHORT_BY),

@@ -209,8 +209,12 @@ def read_whole(statement: Statement, given: dict[str, Any], mode: str = "auto") 
     values = [given[one.name] for one in statement.parameters if isinstance(one, Param)]
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('plan_cache_mode', %s, true)", [mode])
-        cursor.execute(f"EXPLAIN {statement.call}", values)
-        return set(re.findall(rf"Seq Scan on ({LARGE}) ", "\n".join(line for (line,) in cursor.fetchall())))
+        settings = statement.with_settings
+        cursor.execute(f"{settings}EXPLAIN {statement.call.removeprefix(settings)}", values)
+        found = set(re.findall(rf"Seq Scan on ({LARGE}) ", "\n".join(line for (line,) in cursor.fetchall())))
+        if settings:
+            cursor.execute(statement.without_settings)
+        return found
 
 
 @pytest.mark.crawl

@@ -311,9 +311,7 @@ def _metric(result: Result, metric: MetricResult) -> MetricShape:
 
 def _ahead(reason: Reason, result: Result) -> WhyShape:
     name = str(reason.figures.get("metric"))
-    rule = result.version.metrics.get(name)
-    text = metric_text(reason, name, rule) if rule else reason_text(reason, Unit.POINTS)
-    return _why(reason, text, reason.figures.get("level"))
+    return _why(reason, metric_text(reason, name, result.version.metrics.get(name)), reason.figures.get("level"))
 
 
 def _why(reason: Reason, text: str, level: Any) -> WhyShape:

@@ -284,13 +284,14 @@ _BEST_INCOMPLETE = Words(
 )
 #: The sentences where a part of what is needed for all points gives some of them.
 _OF_PARTS: Mapping[Why, Words] = {
+    **SENTENCES,
     Why.MET: Words(gettext_lazy("Measured: %(have)s. Needed for all points: %(need)s."), "ok"),
     Why.SHORT_BY: Words(gettext_lazy("%(have)s of %(need)s for all points. Missing: %(short)s."), "bad"),
     Why.FACTS_INCOMPLETE: Words(
         gettext_lazy("The data is not complete. Known: %(have)s. Needed for all points: %(need)s."), "info"
     ),
-    Why.NO_FACTS: Words(gettext_lazy("The figure is not known. Needed for all points: %(need)s."), "info"),
 }
+_PART_NOT_KNOWN = Words(gettext_lazy("The figure is not known. Needed for all points: %(need)s."), "info")
 #: The sentence where the months without data can be named.
 _OF_MONTHS = Words(gettext_lazy("No data has been imported for %(unreported)s."), "info")
 #: Shares are not so much of another share.
@@ -342,10 +343,10 @@ def unit_of(reason: Reason, metric: Metric) -> Unit:
 def words_of(reason: Reason, *, of_part: bool = False) -> Words:
     """Return the sentence for a reason. A shortage whose size is not known is said as what is not known.
 
-    `of_part` says that there are some points for a part of what is needed.
+    `of_part` says that a part of what is needed gives some of the points.
     """
     code, have = reason.code, reason.figures.get("have")
-    sentences = {**SENTENCES, **_OF_PARTS} if of_part else SENTENCES
+    sentences = _OF_PARTS if of_part else SENTENCES
     if code is Why.FIGURE_NOT_PUBLISHED and reason.figures.get("blocks"):
         return _DECIDES
     if reason.figures.get(UNREPORTED):
@@ -353,7 +354,7 @@ def words_of(reason: Reason, *, of_part: bool = False) -> Words:
     if code is Why.FACTS_INCOMPLETE and _POINTS in reason.figures:
         return _BEST_NOT_KNOWN if have in _NOTHING else _BEST_INCOMPLETE
     if "need" in reason.figures and (code is Why.NO_FACTS or (code in _SHORT and have in _NOTHING)):
-        return sentences[Why.NO_FACTS] if of_part else _NOT_KNOWN
+        return _PART_NOT_KNOWN if of_part else _NOT_KNOWN
     if code in _SHORT and isinstance(have, list):
         return sentences[Why.FACTS_INCOMPLETE]
     return sentences[code]
@@ -371,17 +372,16 @@ class _Values(dict[str, str]):
         return _("unknown")
 
 
-def metric_text(reason: Reason, name: str, rule: Metric) -> str:
-    """Return why something of a metric is so, in the reader's language."""
+def metric_text(reason: Reason, name: str, rule: Metric | None) -> str:
+    """Return why something of a metric is so, in the reader's language. Without a rule, amounts are points."""
+    if rule is None:
+        return reason_text(reason, Unit.POINTS)
     of_part = isinstance(rule.score, (Linear, PerUnit)) and reason.figures.get("metric") == name
     return reason_text(reason, unit_of(reason, rule), of_part=of_part)
 
 
 def reason_text(reason: Reason, unit: Unit, *, of_part: bool = False) -> str:
-    """Return why something is so, in the reader's language. Amounts are of this unit, those of scores are points.
-
-    `of_part` says that there are some points for a part of what is needed.
-    """
+    """Return why something is so, in the reader's language. Amounts are of this unit, those of scores are points."""
     figures = reason.figures
     of_metric = unit
     if reason.code in _OF_POINTS or figures.get("metric") == TOTAL or _POINTS in figures:
@@ -448,8 +448,7 @@ def reason_of(reason: Reason, version: Version) -> str:
     metric = reason.figures.get("metric")
     if not isinstance(metric, str) or metric not in METRICS or reason.code is Why.AT_ZERO:
         return reason_text(reason, Unit.POINTS)
-    rule = version.metrics.get(metric)
-    text = metric_text(reason, metric, rule) if rule else reason_text(reason, Unit.POINTS)
+    text = metric_text(reason, metric, version.metrics.get(metric))
     return of_metric(metric, of_option(reason, text))
 
 

@@ -130,6 +130,7 @@ def test_what_gives_all_points_is_not_called_required() -> None:
         ]
         is_in_parts = isinstance(metric.score, Linear | PerUnit)
         assert ["all points" in one for one in said] == [is_in_parts] * 4, name
+        assert "imported" in metric_text(Reason(Why.NO_FACTS, {"metric": name}), name, metric), name
         assert ["Required" in one for one in said] == [not is_in_parts and one != said[1] for one in said], name
 
 

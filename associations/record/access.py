@@ -105,7 +105,7 @@ def subscriptions_visible_to(
     """Return a customer's own subscriptions, those a partner is or was associated with, or all of them for staff.
 
     With a tenant, a partner is associated with all of its subscriptions; with a workload, with those that have it.
-    For who needs none past a key (`until`), a partner's associations with later subscriptions are not read.
+    With `until`, a partner's associations with subscriptions past that key are not read.
     """
     if actor.is_staff:
         return Subscription.objects.all()
@@ -123,9 +123,9 @@ def subscriptions_visible_to(
 
 
 def key_of_own(actor: Actor, number: int, after: Any = None) -> Coalesce:
-    """Return the key of this subscription, the first one is 1, of those that a partner's associations name.
+    """Return the key of the subscription with this number, from 1, of those that a partner's associations name.
 
-    With `after`, those past that key count. Where they are fewer, it is a key that none reaches.
+    With `after`, only those past that key count. If there are fewer, return a key that no subscription reaches.
     """
     named = Association.objects.not_undone().visible_to(actor).filter(subscription__isnull=False)
     if after is not None:

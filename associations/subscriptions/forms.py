@@ -191,9 +191,9 @@ class ListShape(Shape):
         return subscription_values(self.filtered(self.restricted(subscriptions_for_listing(self.reader.actor()))))
 
     def first_rows(self, order: tuple[str, ...], size: int, after: Sequence[Any] | None) -> QuerySet[Subscription, Any]:
-        """Return as much of the list as has its first rows, where an index finds the last of them.
+        """Return the part of the list up to the last of its first rows, if an index finds that one.
 
-        A large partner's list without filters, in the order of keys, has at least those that its associations name.
+        A large partner's list without filters, in the order of keys, has at least what its associations name.
         """
         actor, whole = self.reader.actor(), ListShape(self.reader, None, ("",) * len(_CHOICES), (False,) * len(_VALUES))
         if self != whole or actor.kind != OrganisationKind.PARTNER or actor.below or order != ("pk",):

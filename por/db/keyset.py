@@ -44,7 +44,7 @@ class Shape(Protocol):
         """Return the list as named tuples, or models, with Params in place of values."""
 
     def first_rows(self, order: tuple[str, ...], size: int, after: Sequence[Any] | None) -> QuerySet[Any, Any]:
-        """Return as much of the list as has its first rows in this order, of those past a place if there is one."""
+        """Return the list, or a part that has its first `size` rows in this order, of those past `after` if given."""
         return self.rows()
 
     def __hash__(self) -> int:

@@ -256,6 +256,7 @@ def day(value: date | datetime | None, weekday: bool = False) -> SafeString:
 
 @lru_cache(4096)
 def day_in(value: date, _language: str | None, weekday: bool = False) -> SafeString:
+    """Return a day in the active language, which the caller has looked up."""
     return format_html('<time datetime="{}">{}</time>', value.isoformat(), formatting.day_text(value, weekday=weekday))
 
 
@@ -273,6 +274,7 @@ def since(value: date | datetime) -> SafeString:
 
 @lru_cache(4096)
 def since_in(value: date, _language: str | None) -> SafeString:
+    """Return the words of `since` in the active language, which the caller has looked up."""
     return mark_safe(_("since %(when)s") % {"when": day(value)})
 
 
